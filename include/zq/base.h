@@ -1,0 +1,146 @@
+/* room: base
+ *
+ * What every room needs: errors, slices, growing buffers, arenas, checked objects, hashing.
+ * Nothing here blocks, and nothing here is shared between threads unless it says so.
+ */
+#ifndef ZQ_BASE_H
+#define ZQ_BASE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+/* Errors: functions return 0 (or a count) or one of these, negative. */
+#define ZQ_ERRORS(X)                                                                               \
+    X(NOMEM, 1, "out of memory")                                                                   \
+    X(INVAL, 2, "invalid value")                                                                   \
+    X(PROTO, 3, "protocol violation")                                                              \
+    X(LIMIT, 4, "over a limit")                                                                    \
+    X(IO, 5, "input/output error")                                                                 \
+    X(AGAIN, 6, "not ready yet")                                                                   \
+    X(CLOSED, 7, "closed by the peer")
+
+enum zq_error {
+#define X(name, number, text) ZQ_E##name = -(number),
+    ZQ_ERRORS(X)
+#undef X
+};
+
+const char *zq_strerror(int error);
+
+/* Our own bugs assert, also in release builds; a peer's input never does. */
+#define ZQ_ASSERT(condition)                                                                       \
+    do {                                                                                           \
+        if (!(condition))                                                                          \
+            zq_assert_failed(#condition, __FILE__, __LINE__);                                      \
+    } while (0)
+_Noreturn void zq_assert_failed(const char *condition, const char *file, int line);
+
+/* Shared objects begin with `unsigned magic`, checked at every door. */
+#define ZQ_CHECK(object, value) ZQ_ASSERT((object) != NULL && (object)->magic == (value))
+
+#define ZQ_ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
+#define ZQ_CONTAINER(pointer, type, member) ((type *)(void *)((char *)(pointer)-offsetof(type, member)))
+
+/* A borrowed run of bytes; never NUL-terminated by contract. `p` may be NULL only if n is 0. */
+struct zq_slice {
+    const char *p;
+    size_t n;
+};
+
+#define ZQ_SLICE(literal) ((struct zq_slice){(literal), sizeof(literal) - 1})
+
+static inline struct zq_slice zq_slice(const void *p, size_t n)
+{
+    return (struct zq_slice){(const char *)p, n};
+}
+
+static inline struct zq_slice zq_slice_str(const char *s)
+{
+    return (struct zq_slice){s, s ? strlen(s) : 0};
+}
+
+static inline bool zq_slice_eq(struct zq_slice a, struct zq_slice b)
+{
+    return a.n == b.n && (a.n == 0 || memcmp(a.p, b.p, a.n) == 0);
+}
+
+/* ASCII only, no locale. */
+bool zq_slice_ieq(struct zq_slice a, struct zq_slice b);
+struct zq_slice zq_slice_trim(struct zq_slice s); /* SP and HTAB at both ends */
+static inline char zq_lower(char c)
+{
+    return c >= 'A' && c <= 'Z' ? (char)(c + 32) : c;
+}
+
+/* A decimal number without sign or space; ZQ_EINVAL if it is none, ZQ_ELIMIT past `max`. */
+int zq_parse_u64(struct zq_slice s, uint64_t max, uint64_t *out);
+
+/* Takes the next member of a comma-separated list off `*list` (RFC 9110 5.6.1: empty members are
+ * skipped; commas inside quoted strings do not split). False at the end. */
+bool zq_list_next(struct zq_slice *list, struct zq_slice *member);
+
+/* A growing byte buffer. Zero-initialised is empty. Readable bytes are p[off .. off+n). */
+struct zq_buf {
+    char *p;
+    size_t off, n, cap;
+};
+
+void zq_buf_fini(struct zq_buf *b);
+/* At least `n` writable bytes behind the data, or NULL when out of memory. */
+char *zq_buf_reserve(struct zq_buf *b, size_t n);
+static inline void zq_buf_commit(struct zq_buf *b, size_t n)
+{
+    b->n += n;
+}
+int zq_buf_append(struct zq_buf *b, const void *p, size_t n); /* 0 or ZQ_ENOMEM */
+int zq_buf_printf(struct zq_buf *b, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void zq_buf_consume(struct zq_buf *b, size_t n); /* from the front */
+static inline char *zq_buf_data(const struct zq_buf *b)
+{
+    return b->p + b->off;
+}
+
+/* An arena: bump allocation, freed as a whole. Aligned to 16. */
+struct zq_arena {
+    struct zq_arena_block *head;
+};
+
+void *zq_arena_alloc(struct zq_arena *a, size_t n); /* NULL when out of memory */
+struct zq_slice zq_arena_copy(struct zq_arena *a, struct zq_slice s); /* p is NULL if no memory */
+void zq_arena_reset(struct zq_arena *a); /* keeps the first block for the next use */
+void zq_arena_fini(struct zq_arena *a);
+
+/* An intrusive doubly linked list; the head is a node that points to itself when empty. */
+struct zq_node {
+    struct zq_node *prev, *next;
+};
+
+static inline void zq_list_init(struct zq_node *n)
+{
+    n->prev = n->next = n;
+}
+static inline bool zq_list_empty(const struct zq_node *n)
+{
+    return n->next == n;
+}
+static inline void zq_list_append(struct zq_node *head, struct zq_node *n)
+{
+    n->prev = head->prev;
+    n->next = head;
+    head->prev->next = n;
+    head->prev = n;
+}
+static inline void zq_list_remove(struct zq_node *n)
+{
+    n->prev->next = n->next;
+    n->next->prev = n->prev;
+    zq_list_init(n);
+}
+
+/* SipHash-1-3 (Aumasson & Bernstein) under a key drawn once a process: tables keyed by what
+ * clients send cannot be flooded with collisions. */
+uint64_t zq_hash(const void *p, size_t n);
+
+#endif

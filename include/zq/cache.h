@@ -1,0 +1,168 @@
+/* room: cache
+ *
+ * The shared cache (RFC 9111): policy, key, store, and the entries that responses stream through.
+ *
+ * Every response that comes from a worker passes through an entry, stored or not: one writer (the
+ * fetch, on one I/O thread) fills it, any number of readers (exchanges, on any thread) read from
+ * it at their own pace. A storable entry keeps all its bytes; any other keeps a window: what all
+ * readers have passed is freed, and the writer is told how much it may ask for.
+ *
+ *   zq_cache_get ── HIT:  the reader has a complete, fresh entry
+ *                ── JOIN: the reader waits on an entry that another fetch fills
+ *                ── LEAD: the caller fetches; others may wait on it; stored if it proves storable
+ *                ── PASS: the caller fetches, for this reader alone; never stored
+ *
+ * Threads: the cache and its entries are shared, all functions may be called from any thread, but
+ * one writer's calls and one reader's calls each stay on one thread. Lock order: shard → entry →
+ * the loop mailbox that a notify callback posts to. Callbacks run under the entry's lock, on the
+ * caller's thread: they may only post.
+ *
+ * Ownership: entries are counted; a reader holds one reference from get to zq_reader_detach, a
+ * writer one from get to zq_entry_finish or zq_entry_fail. A ready entry is immutable. Memory is
+ * counted to the byte it was asked for (zq_cache_used) and given back when the last reference
+ * goes, so that --cache-size covers evicted entries still being read.
+ */
+#ifndef ZQ_CACHE_H
+#define ZQ_CACHE_H
+
+#include "zq/base.h"
+#include "zq/field.h"
+
+#include <sys/uio.h>
+#include <time.h>
+
+struct zq_cache;
+struct zq_entry;
+
+enum zq_cache_verdict { ZQ_CACHE_HIT, ZQ_CACHE_JOIN, ZQ_CACHE_LEAD, ZQ_CACHE_PASS };
+
+/* Why a request was forwarded: the `fwd` values of RFC 9211 2.2. */
+#define ZQ_CACHE_FORWARDS(X)                                                                       \
+    X(NONE, "")                                                                                    \
+    X(BYPASS, "bypass")       /* the cache is off, or this request must not meet it */             \
+    X(METHOD, "method")       /* not GET or HEAD */                                                \
+    X(URI_MISS, "uri-miss")   /* nothing under this key */                                         \
+    X(VARY_MISS, "vary-miss") /* something, but selected by other field values */                  \
+    X(STALE, "stale")         /* a stored response, no longer fresh */
+
+enum zq_cache_forward {
+#define X(name, word) ZQ_FORWARD_##name,
+    ZQ_CACHE_FORWARDS(X)
+#undef X
+};
+const char *zq_cache_forward_word(enum zq_cache_forward forward);
+
+/* What the cache must know of a request. All borrowed for the call. */
+struct zq_cache_request {
+    bool is_get, is_head;  /* neither: every other method */
+    bool has_body;         /* never looked up or stored */
+    bool untrusted_forwarded; /* Forwarded or X-Forwarded-* of an untrusted peer: never stored */
+    struct zq_slice scheme, host, target; /* see zq_cache_key */
+    const struct zq_fields *fields;
+};
+
+/* Appends the key of a request: scheme, host in lower case without the scheme's default port, and
+ * the target's bytes as they came (the hex digits of escapes folded to upper case). Two requests
+ * that the application could tell apart never share one. Also what purge will use. */
+int zq_cache_key(struct zq_buf *out, struct zq_slice scheme, struct zq_slice host,
+                 struct zq_slice target);
+
+/* A reader: embedded in the exchange, zero-initialised. */
+struct zq_reader {
+    struct zq_node node;    /* the cache's */
+    struct zq_entry *entry; /* NULL when detached */
+    uint64_t offset;        /* bytes passed */
+    /* There is something new: head, bytes, end, or release. May come spuriously. */
+    void (*notify)(struct zq_reader *reader);
+};
+
+/* A writer: embedded in the fetch. */
+struct zq_writer {
+    struct zq_entry *entry;
+    /* Readers have moved on or left: zq_writer_window changed. */
+    void (*notify)(struct zq_writer *writer);
+};
+
+struct zq_cache *zq_cache_new(uint64_t size_bytes); /* 0: nothing is ever stored */
+void zq_cache_free(struct zq_cache *cache);         /* no reader or writer may be left */
+uint64_t zq_cache_used(const struct zq_cache *cache); /* bytes, never more than the size */
+
+/* Decides for a request and attaches `reader` (its notify set by the caller). For LEAD and PASS it
+ * also opens `writer` (its notify set by the caller) on the new entry; HIT and JOIN leave it
+ * alone. `*forward` says why it is no hit. `may_join` false: this request must go by itself (it
+ * was released from a fetch before). Returns a verdict or ZQ_ENOMEM. */
+int zq_cache_get(struct zq_cache *cache, const struct zq_cache_request *request, int64_t now_ms,
+                 bool may_join, struct zq_reader *reader, struct zq_writer *writer,
+                 enum zq_cache_forward *forward);
+
+/* A non-error response to an unsafe method: what is stored under that key is dropped, and fetches
+ * in flight for it will not be stored (RFC 9111 4.4). */
+void zq_cache_invalidate(struct zq_cache *cache, struct zq_slice scheme, struct zq_slice host,
+                         struct zq_slice target);
+
+/* ---- the writer's side ---- */
+
+/* The response's head as the application gave it, and the ready-made block (copied). Decides
+ * whether it is storable (RFC 9111 3) for the request that opened the writer; readers are notified;
+ * joined readers that may not have it are released. `storable` false overrides (a response of an
+ * older generation, for example). 0 or ZQ_ENOMEM (then fail the entry). */
+struct zq_cache_response {
+    unsigned status;
+    const struct zq_fields *fields;
+    struct zq_slice block;  /* zq_http_block's */
+    int64_t content_length; /* -1 if not known */
+    bool close;             /* the application asked to close the connection */
+    bool storable;
+};
+int zq_entry_head(struct zq_writer *writer, const struct zq_cache_response *response,
+                  int64_t now_ms, time_t now);
+
+/* Content, copied. 0 or ZQ_ENOMEM. */
+int zq_entry_append(struct zq_writer *writer, struct zq_slice data);
+
+/* The end: `complete` false means that it was cut short (never stored; readers see ABORTED). Closes
+ * the writer and its reference. */
+void zq_entry_finish(struct zq_writer *writer, bool complete);
+
+/* There will be no head: every reader gets this status to answer with. Closes the writer. */
+void zq_entry_fail(struct zq_writer *writer, unsigned status);
+
+/* Bytes the writer may have outstanding beyond what was appended: how far the slowest reader is
+ * behind decides for windowed entries; storable ones always take ZQ_CACHE_WINDOW. */
+#define ZQ_CACHE_WINDOW (256u << 10)
+size_t zq_writer_window(const struct zq_writer *writer);
+/* No reader is left, and nobody would profit from going on: cancel the fetch. */
+bool zq_writer_abandoned(const struct zq_writer *writer);
+
+/* ---- the reader's side ---- */
+
+enum zq_reader_state {
+    ZQ_READER_WAITING,  /* no head yet */
+    ZQ_READER_RELEASED, /* this response is not for you: detach and get again, may_join false */
+    ZQ_READER_FAILED,   /* zq_entry_status is what to answer with */
+    ZQ_READER_OPEN,     /* the head is there, the content may still be growing */
+    ZQ_READER_COMPLETE, /* all there */
+    ZQ_READER_ABORTED   /* cut short: cut the client too */
+};
+enum zq_reader_state zq_reader_state(const struct zq_reader *reader);
+
+/* Valid from OPEN on, for as long as the reader is attached. */
+struct zq_entry_info {
+    unsigned status;
+    struct zq_slice block;
+    int64_t content_length; /* as announced, or as it turned out; -1 while not known */
+    bool close;
+    bool stored;
+    int64_t age_s;       /* current age (RFC 9111 4.2.3) at `now_ms` */
+    int64_t remaining_s; /* of freshness; negative when stale */
+};
+void zq_entry_describe(const struct zq_reader *reader, int64_t now_ms, struct zq_entry_info *out);
+unsigned zq_entry_status(const struct zq_reader *reader);
+
+/* Up to `max` runs of unread content (borrowed until advance or detach). `*end` is set when these
+ * are the last of a complete entry. */
+int zq_reader_peek(const struct zq_reader *reader, struct iovec *iov, int max, bool *end);
+void zq_reader_advance(struct zq_reader *reader, uint64_t bytes);
+void zq_reader_detach(struct zq_reader *reader); /* no-op when detached; no notify after it */
+
+#endif

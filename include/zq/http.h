@@ -1,0 +1,180 @@
+/* room: http
+ *
+ * HTTP/1.0 and 1.1 over a client's connection: bytes ↔ exchanges. An exchange is one request and
+ * its response, neutral of the protocol version. The server (src/front) decides; this room parses,
+ * frames, keeps connections alive and enforces what a client may do in which time.
+ *
+ * Threads: a connection and its exchanges belong to one loop. Nothing blocks.
+ *
+ * Ownership: an exchange is made here and lives until its on_done callback has returned. The
+ * request's slices live as long as the exchange. At most one exchange a connection is open:
+ * pipelined requests wait in the socket, so responses are in order by construction.
+ *
+ * An exchange's life as the front sees it:
+ *
+ *   on_request ── on_body* ── (zq_exchange_start … zq_exchange_write*) ── on_done
+ *
+ * on_done comes exactly once for every exchange, and is the last callback: after the response was
+ * written whole, or after the client left, was cut off or refused. Only exchanges that on_request
+ * was called for get further callbacks but on_done; refused requests (malformed, over a limit)
+ * get on_done alone, for the log.
+ */
+#ifndef ZQ_HTTP_H
+#define ZQ_HTTP_H
+
+#include "zq/base.h"
+#include "zq/clock.h"
+#include "zq/config.h"
+#include "zq/field.h"
+#include "zq/loop.h"
+
+#include <sys/uio.h>
+
+enum zq_method { ZQ_METHOD_OTHER, ZQ_METHOD_GET, ZQ_METHOD_HEAD, ZQ_METHOD_OPTIONS, ZQ_METHOD_POST };
+
+/* An address as people and ASGI write it: host without port; a Unix socket has its path (or
+ * nothing) and port 0. */
+struct zq_address {
+    struct zq_slice host;
+    uint16_t port;
+    bool is_unix;
+};
+
+struct zq_request {
+    enum zq_method method_id;
+    unsigned version_minor;  /* of HTTP/1.x */
+    struct zq_slice method;  /* as it came */
+    struct zq_slice target;  /* the origin-form bytes as they came: path and query */
+    struct zq_slice path;    /* up to the first `?`, not decoded */
+    struct zq_slice query;   /* behind it; empty if there is none */
+    struct zq_slice scheme;  /* `http`, or what a trusted proxy said */
+    struct zq_slice host;    /* the Host field's value, or the absolute target's authority */
+    struct zq_fields fields; /* names in lower case */
+    bool has_body;           /* a body is announced, even an empty chunked one */
+    bool expect_continue;    /* the client waits for 100 before it sends the body */
+    int64_t content_length;  /* -1 if not known */
+    struct zq_address client, server;
+};
+
+/* Why an exchange ended. Only COMPLETE means that the client can have the whole response. */
+#define ZQ_EXCHANGE_ENDS(X)                                                                        \
+    X(COMPLETE)  /* the response was handed to the kernel in full */                               \
+    X(GONE)      /* the client left: closed, reset */                                              \
+    X(REFUSED)   /* zq answered for itself: 4xx or 5xx from this room */                           \
+    X(TIMED_OUT) /* the client was too slow to send (408 was tried) or to take (cut) */            \
+    X(CUT)       /* by zq_exchange_abort, or a response that was shorter than it said */
+
+enum zq_exchange_end {
+#define X(name) ZQ_EXCHANGE_##name,
+    ZQ_EXCHANGE_ENDS(X)
+#undef X
+};
+
+struct zq_exchange {
+    unsigned magic;
+    struct zq_request request;
+    struct zq_arena arena; /* for whatever dies with the exchange */
+    int64_t started_us;    /* when the request's first byte was read */
+    unsigned status;       /* of the final response; 0 before */
+    uint64_t body_bytes;   /* of the response's content, handed to the kernel */
+    bool body_done;        /* the request body was delivered whole */
+    enum zq_exchange_end end;
+    void *user; /* the front's */
+};
+
+/* The front's side. `server->user` tells several servers apart. */
+struct zq_http_server;
+struct zq_http_handler {
+    /* The request's head is complete. The callee may start the response at once. */
+    void (*on_request)(struct zq_http_server *server, struct zq_exchange *exchange);
+    /* Decoded request content, to be copied or used before returning. Never more than was asked
+     * for by zq_exchange_want. `end`: that was all (`data` may be empty). */
+    void (*on_body)(struct zq_exchange *exchange, struct zq_slice data, bool end);
+    /* zq_exchange_write accepted less than offered before, and would accept more now. */
+    void (*on_writable)(struct zq_exchange *exchange);
+    /* The last callback. See above. */
+    void (*on_done)(struct zq_http_server *server, struct zq_exchange *exchange);
+};
+
+/* One a loop. `config` and `handler` are borrowed. Release: zq_http_server_free, which cuts what
+ * is still open. */
+struct zq_http_server *zq_http_server_new(struct zq_loop *loop, const struct zq_config *config,
+                                          const struct zq_http_handler *handler, void *user);
+void zq_http_server_free(struct zq_http_server *server);
+void *zq_http_server_user(struct zq_http_server *server);
+struct zq_http_server *zq_exchange_server(struct zq_exchange *exchange);
+
+/* Takes over an accepted socket (non-blocking, close-on-exec). */
+void zq_http_accept(struct zq_http_server *server, int fd);
+size_t zq_http_connections(const struct zq_http_server *server); /* open ones, lingering included */
+
+/* From now on every response carries Connection: close and idle connections close at once. A
+ * connection of which a first byte was read is answered. `on_empty` is called (once, perhaps at
+ * once) when no connection is left. */
+void zq_http_drain(struct zq_http_server *server, void (*on_empty)(struct zq_http_server *server));
+
+/* ---- request content ---- */
+
+/* Lets on_body deliver up to `bytes` more. Nothing is read from the client beyond that (but for
+ * what one read brought). The first call answers `Expect: 100-continue`. */
+void zq_exchange_want(struct zq_exchange *exchange, uint64_t bytes);
+
+/* ---- response ---- */
+
+/* The response's head. `block` is ready-made: status line and fields, each line with its CRLF, as
+ * zq_http_block makes it: no Content-Length, Transfer-Encoding, Connection, Age or Cache-Status,
+ * which are written by this room from the rest. All is used before the call returns. */
+struct zq_response_head {
+    unsigned status;
+    struct zq_slice block;
+    int64_t content_length;       /* -1: not known: chunked for 1.1, close-delimited for 1.0 */
+    int64_t age;                  /* seconds; -1: no Age field */
+    struct zq_slice cache_status; /* value of Cache-Status; empty: none */
+    bool close;                   /* the connection ends behind this response */
+};
+
+/* Starts the final response and writes as much of `body` as the socket takes, all in one writev.
+ * `end` says that `body` is the whole of it. Returns the body bytes accepted (the head always is).
+ * For HEAD, 204 and 304 no content is written, and all of `body` counts as accepted. A response
+ * that ends before the request's body was read drains it up to a bound or closes lingering. */
+size_t zq_exchange_start(struct zq_exchange *exchange, const struct zq_response_head *head,
+                         const struct iovec *body, int n, bool end);
+
+/* More content: returns the bytes accepted. With less than offered the caller keeps the rest and
+ * offers it again, from there, in on_writable; chunked framing stays correct as long as it offers
+ * the same bytes. `end`: these are the last; the exchange is done when all are accepted, and
+ * on_done may be called before this returns. */
+size_t zq_exchange_write(struct zq_exchange *exchange, const struct iovec *body, int n, bool end);
+
+/* Answers with a short text/plain explanation that names the status; `retry_after_s` > 0 adds
+ * Retry-After; `allow_keep` keeps the connection where the request was read whole. For when
+ * nothing was started. `cache_status` as above. on_done may be called before this returns. */
+void zq_exchange_error(struct zq_exchange *exchange, unsigned status, int retry_after_s,
+                       struct zq_slice cache_status);
+
+/* Cuts the connection so that the client can tell that the response is incomplete. */
+void zq_exchange_abort(struct zq_exchange *exchange);
+
+/* True once the head was started. */
+bool zq_exchange_started(const struct zq_exchange *exchange);
+
+/* ---- pure helpers, also for the cache's entries ---- */
+
+const char *zq_http_reason(unsigned status); /* "" for an unknown one */
+
+/* Appends a head block made of an application's response: the status line; then its fields without
+ * those that are the connection's (Connection and what it names, Keep-Alive, Proxy-Connection, TE,
+ * Transfer-Encoding, Upgrade), without Content-Length; Date and Server where the configuration asks
+ * for them and the fields have none. Sets `*content_length` (-1 if absent) and `*close` when the
+ * application asked for `Connection: close`. 0, or ZQ_EINVAL for what would split or corrupt the
+ * response (CR, LF, NUL, a name that is no token, a Content-Length that is no number or differs
+ * from another), with `*bad` naming the field. */
+int zq_http_block(struct zq_buf *out, unsigned status, const struct zq_fields *fields,
+                  const struct zq_config *config, time_t now, int64_t *content_length, bool *close,
+                  struct zq_slice *bad);
+
+/* Percent-decodes `path` (RFC 3986 2.1) into the arena; returns `path` itself where nothing is
+ * escaped. Invalid escapes stay as they are. p is NULL when out of memory. */
+struct zq_slice zq_http_decode_path(struct zq_slice path, struct zq_arena *arena);
+
+#endif

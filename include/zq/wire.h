@@ -1,0 +1,119 @@
+/* room: wire
+ *
+ * Frames between a front's I/O thread and a worker, over a SOCK_STREAM socketpair: encode and
+ * decode, no I/O. Both ends treat what they read as input: a decoder checks every length, and
+ * returns ZQ_EPROTO for what the peer must never send. Integers are in host order: both ends run
+ * on one machine.
+ *
+ * A frame is a 12-byte header (length of the payload, stream, type, flags) and the payload.
+ *
+ *   front → worker                        worker → front
+ *   REQUEST  head [+ body], opens stream  RESPONSE head [+ body]; at most one a stream
+ *   BODY     part of the request body     BODY     part of the response body
+ *   CREDIT   u32: more response body      CREDIT   u32: more request body may be sent
+ *            may be sent                  WANT     the application asks for the body (100-continue)
+ *   CANCEL   the client has left          RESET    the application failed, or answer to CANCEL
+ *   PING     u32                          PONG     u32, the same
+ *
+ * Streams: the front picks numbers, never 0 (PING, PONG) and never one that is open. The request
+ * side ends with END on REQUEST or BODY, the response side with END on RESPONSE or BODY, or with
+ * RESET. A stream is over for both when the response side has ended: the front sends nothing more
+ * on it, and the worker ignores what was already on its way (BODY, CREDIT and CANCEL for a stream
+ * that it does not know). After CANCEL the worker closes the stream at once by RESET (unless its
+ * END crossed it), so for the front every frame of an unknown stream is a protocol violation.
+ *
+ * Credit: each side may send ZQ_WIRE_…_WINDOW body bytes of a stream at first (those in REQUEST
+ * and RESPONSE frames count), and then what CREDIT frames add. Sending more is a violation.
+ */
+#ifndef ZQ_WIRE_H
+#define ZQ_WIRE_H
+
+#include "zq/base.h"
+#include "zq/field.h"
+
+#define ZQ_WIRE_HEADER_SIZE 12
+#define ZQ_WIRE_PAYLOAD_MAX (1u << 20)     /* of any frame */
+#define ZQ_WIRE_BODY_MAX (64u << 10)       /* body bytes an encoder puts in one frame */
+#define ZQ_WIRE_REQUEST_WINDOW (64u << 10) /* body bytes before the first CREDIT */
+#define ZQ_WIRE_RESPONSE_WINDOW (256u << 10)
+#define ZQ_WIRE_CREDIT_MAX (1u << 30) /* a stream's credit never exceeds this */
+#define ZQ_WIRE_END 1u                /* flag: the sender's side of the stream ends with this frame */
+
+/*    name, may come from the front, may come from the worker, has a stream, smallest payload */
+#define ZQ_WIRE_TYPES(X)                                                                           \
+    X(REQUEST, 1, 0, 1, 36)                                                                        \
+    X(RESPONSE, 0, 1, 1, 4)                                                                        \
+    X(BODY, 1, 1, 1, 0)                                                                            \
+    X(CREDIT, 1, 1, 1, 4)                                                                          \
+    X(WANT, 0, 1, 1, 0)                                                                            \
+    X(CANCEL, 1, 0, 1, 0)                                                                          \
+    X(RESET, 0, 1, 1, 0)                                                                           \
+    X(PING, 1, 0, 0, 4)                                                                            \
+    X(PONG, 0, 1, 0, 4)
+
+enum zq_wire_type {
+    ZQ_WIRE_NONE,
+#define X(name, front, worker, stream, least) ZQ_WIRE_##name,
+    ZQ_WIRE_TYPES(X)
+#undef X
+    ZQ_WIRE_TYPE_COUNT
+};
+
+enum zq_wire_from { ZQ_WIRE_FROM_FRONT, ZQ_WIRE_FROM_WORKER };
+
+struct zq_wire_frame {
+    enum zq_wire_type type;
+    unsigned flags;
+    uint32_t stream;
+    struct zq_slice payload; /* borrowed from the input */
+};
+
+/* What a REQUEST carries. `path` is percent-decoded; where nothing was escaped it may be sent
+ * empty, and the decoder makes it equal to raw_path. An address that is not known (a Unix socket's
+ * peer) is empty; a Unix socket's own path goes in `server` with port 0. */
+struct zq_wire_request {
+    unsigned version_minor; /* of HTTP/1.x; 20 for HTTP/2 */
+    struct zq_slice method, scheme, raw_path, path, query, client, server;
+    uint16_t client_port, server_port;
+    struct zq_fields fields;
+    struct zq_slice body;
+};
+
+struct zq_wire_response {
+    unsigned status; /* 200..599 */
+    struct zq_fields fields;
+    struct zq_slice body;
+};
+
+/* Takes one frame off `input`: 0 and `*frame` and `*used`; ZQ_EAGAIN when it is not complete
+ * (`*used` is then the bytes needed in all, 0 if even that is unknown); ZQ_EPROTO. */
+int zq_wire_next(struct zq_slice input, enum zq_wire_from from, struct zq_wire_frame *frame,
+                 size_t *used);
+
+/* Decodes a payload. Slices borrow from it; the fields' array comes from `arena`. 0, ZQ_EPROTO or
+ * ZQ_ENOMEM. */
+int zq_wire_decode_request(struct zq_slice payload, struct zq_arena *arena,
+                           struct zq_wire_request *out);
+int zq_wire_decode_response(struct zq_slice payload, struct zq_arena *arena,
+                            struct zq_wire_response *out);
+/* The number in CREDIT, PING and PONG. A CREDIT of 0 or past ZQ_WIRE_CREDIT_MAX is ZQ_EPROTO. */
+int zq_wire_decode_number(const struct zq_wire_frame *frame, uint32_t *out);
+
+/* Each appends one whole frame, or nothing and ZQ_ENOMEM, or ZQ_ELIMIT if it would pass
+ * ZQ_WIRE_PAYLOAD_MAX. */
+int zq_wire_encode_request(struct zq_buf *out, uint32_t stream, const struct zq_wire_request *request,
+                           unsigned flags);
+int zq_wire_encode_response(struct zq_buf *out, uint32_t stream,
+                            const struct zq_wire_response *response, unsigned flags);
+int zq_wire_encode_body(struct zq_buf *out, uint32_t stream, struct zq_slice body, unsigned flags);
+int zq_wire_encode_number(struct zq_buf *out, enum zq_wire_type type, uint32_t stream,
+                          uint32_t number); /* CREDIT, PING, PONG */
+int zq_wire_encode_signal(struct zq_buf *out, enum zq_wire_type type, uint32_t stream,
+                          unsigned flags); /* WANT, CANCEL, RESET */
+/* Rewrites the stream number of a frame that was encoded at `frame` (a request that waited or is
+ * tried again). */
+void zq_wire_restream(char *frame, uint32_t stream);
+
+const char *zq_wire_name(enum zq_wire_type type);
+
+#endif
