@@ -1,0 +1,66 @@
+#include "zq/base.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <sys/random.h>
+
+static uint64_t hash_key[2];
+static pthread_once_t hash_key_once = PTHREAD_ONCE_INIT;
+
+static void draw_key(void)
+{
+    ZQ_ASSERT(getrandom(hash_key, sizeof(hash_key), 0) == (ssize_t)sizeof(hash_key));
+}
+
+static uint64_t rotate(uint64_t x, int bits)
+{
+    return (x << bits) | (x >> (64 - bits));
+}
+
+static void sip_round(uint64_t v[4])
+{
+    v[0] += v[1];
+    v[2] += v[3];
+    v[1] = rotate(v[1], 13) ^ v[0];
+    v[3] = rotate(v[3], 16) ^ v[2];
+    v[0] = rotate(v[0], 32);
+    v[2] += v[1];
+    v[0] += v[3];
+    v[1] = rotate(v[1], 17) ^ v[2];
+    v[3] = rotate(v[3], 21) ^ v[0];
+    v[2] = rotate(v[2], 32);
+}
+
+static void absorb(uint64_t v[4], uint64_t word)
+{
+    v[3] ^= word;
+    sip_round(v);
+    v[0] ^= word;
+}
+
+uint64_t zq_hash(const void *p, size_t n)
+{
+    const unsigned char *bytes = p;
+
+    pthread_once(&hash_key_once, draw_key);
+    uint64_t v[4] = {
+        hash_key[0] ^ 0x736f6d6570736575u,
+        hash_key[1] ^ 0x646f72616e646f6du,
+        hash_key[0] ^ 0x6c7967656e657261u,
+        hash_key[1] ^ 0x7465646279746573u,
+    };
+    size_t whole = n & ~(size_t)7;
+    for (size_t i = 0; i < whole; i += 8) {
+        uint64_t word;
+        memcpy(&word, bytes + i, sizeof(word));
+        absorb(v, word);
+    }
+    uint64_t last = (uint64_t)n << 56;
+    for (size_t i = whole; i < n; i++)
+        last |= (uint64_t)bytes[i] << (8 * (i - whole));
+    absorb(v, last);
+    v[2] ^= 0xff;
+    for (int i = 0; i < 3; i++)
+        sip_round(v);
+    return v[0] ^ v[1] ^ v[2] ^ v[3];
+}

@@ -1,0 +1,159 @@
+#include "zq/base.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+/* ---- buffers ---- */
+
+void zq_buf_fini(struct zq_buf *b)
+{
+    free(b->p);
+    *b = (struct zq_buf){0};
+}
+
+static bool grow(struct zq_buf *b, size_t need)
+{
+    size_t cap = b->cap ? b->cap : 256;
+
+    while (cap < need) {
+        if (cap > SIZE_MAX / 2)
+            return false;
+        cap *= 2;
+    }
+    char *p = malloc(cap);
+    if (p == NULL)
+        return false;
+    if (b->n > 0)
+        memcpy(p, b->p + b->off, b->n);
+    free(b->p);
+    b->p = p;
+    b->off = 0;
+    b->cap = cap;
+    return true;
+}
+
+char *zq_buf_reserve(struct zq_buf *b, size_t n)
+{
+    if (n > SIZE_MAX - b->n - b->off)
+        return NULL;
+    if (b->off + b->n + n <= b->cap && b->p != NULL)
+        return b->p + b->off + b->n;
+    if (b->n + n <= b->cap && b->off >= b->n) {
+        /* The data fits in front of itself without overlap: moving is cheaper than growing. */
+        memcpy(b->p, b->p + b->off, b->n);
+        b->off = 0;
+    } else if (!grow(b, b->n + n)) {
+        return NULL;
+    }
+    return b->p + b->off + b->n;
+}
+
+int zq_buf_append(struct zq_buf *b, const void *p, size_t n)
+{
+    if (n == 0)
+        return 0;
+    char *to = zq_buf_reserve(b, n);
+    if (to == NULL)
+        return ZQ_ENOMEM;
+    memcpy(to, p, n);
+    b->n += n;
+    return 0;
+}
+
+int zq_buf_printf(struct zq_buf *b, const char *format, ...)
+{
+    for (size_t room = 128;;) {
+        char *to = zq_buf_reserve(b, room);
+        if (to == NULL)
+            return ZQ_ENOMEM;
+        va_list arguments;
+        va_start(arguments, format);
+        int n = vsnprintf(to, room, format, arguments);
+        va_end(arguments);
+        if (n < 0)
+            return ZQ_EINVAL;
+        if ((size_t)n < room) {
+            b->n += (size_t)n;
+            return 0;
+        }
+        room = (size_t)n + 1;
+    }
+}
+
+void zq_buf_consume(struct zq_buf *b, size_t n)
+{
+    ZQ_ASSERT(n <= b->n);
+    b->off += n;
+    b->n -= n;
+    if (b->n == 0)
+        b->off = 0;
+}
+
+/* ---- arenas ---- */
+
+struct zq_arena_block {
+    struct zq_arena_block *older;
+    size_t used, cap;
+    _Alignas(16) char data[];
+};
+
+#define ARENA_BLOCK_BYTES 4096
+
+static struct zq_arena_block *new_block(size_t least)
+{
+    size_t cap = ARENA_BLOCK_BYTES - sizeof(struct zq_arena_block);
+
+    if (cap < least)
+        cap = least;
+    struct zq_arena_block *block = malloc(sizeof(*block) + cap);
+    if (block != NULL)
+        *block = (struct zq_arena_block){.cap = cap};
+    return block;
+}
+
+void *zq_arena_alloc(struct zq_arena *a, size_t n)
+{
+    if (n > SIZE_MAX / 2)
+        return NULL;
+    n = (n + 15) & ~(size_t)15;
+    if (a->head == NULL || a->head->cap - a->head->used < n) {
+        struct zq_arena_block *block = new_block(n);
+        if (block == NULL)
+            return NULL;
+        block->older = a->head;
+        a->head = block;
+    }
+    void *p = a->head->data + a->head->used;
+    a->head->used += n;
+    return p;
+}
+
+struct zq_slice zq_arena_copy(struct zq_arena *a, struct zq_slice s)
+{
+    char *p = zq_arena_alloc(a, s.n ? s.n : 1);
+
+    if (p == NULL)
+        return (struct zq_slice){0};
+    if (s.n > 0)
+        memcpy(p, s.p, s.n);
+    return zq_slice(p, s.n);
+}
+
+void zq_arena_reset(struct zq_arena *a)
+{
+    while (a->head != NULL && a->head->older != NULL) {
+        struct zq_arena_block *older = a->head->older;
+        free(a->head);
+        a->head = older;
+    }
+    if (a->head != NULL)
+        a->head->used = 0;
+}
+
+void zq_arena_fini(struct zq_arena *a)
+{
+    zq_arena_reset(a);
+    free(a->head);
+    a->head = NULL;
+}

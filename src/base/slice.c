@@ -1,0 +1,90 @@
+#include "zq/base.h"
+#include "zq/field.h"
+
+static bool is_blank(char c)
+{
+    return c == ' ' || c == '\t';
+}
+
+bool zq_slice_ieq(struct zq_slice a, struct zq_slice b)
+{
+    if (a.n != b.n)
+        return false;
+    for (size_t i = 0; i < a.n; i++)
+        if (zq_lower(a.p[i]) != zq_lower(b.p[i]))
+            return false;
+    return true;
+}
+
+struct zq_slice zq_slice_trim(struct zq_slice s)
+{
+    while (s.n > 0 && is_blank(s.p[0])) {
+        s.p++;
+        s.n--;
+    }
+    while (s.n > 0 && is_blank(s.p[s.n - 1]))
+        s.n--;
+    return s;
+}
+
+int zq_parse_u64(struct zq_slice s, uint64_t max, uint64_t *out)
+{
+    uint64_t value = 0;
+    bool over = false;
+
+    if (s.n == 0)
+        return ZQ_EINVAL;
+    for (size_t i = 0; i < s.n; i++) {
+        if (s.p[i] < '0' || s.p[i] > '9')
+            return ZQ_EINVAL;
+        uint64_t digit = (uint64_t)(s.p[i] - '0');
+        if (over || digit > max || value > (max - digit) / 10)
+            over = true;
+        else
+            value = value * 10 + digit;
+    }
+    *out = value;
+    return over ? ZQ_ELIMIT : 0;
+}
+
+/* The length of the member at the start of `s`: up to a comma outside quoted strings (a backslash
+ * inside quotes escapes, RFC 9110 5.6.4). */
+static size_t member_length(struct zq_slice s)
+{
+    bool quoted = false;
+
+    for (size_t i = 0; i < s.n; i++) {
+        if (quoted && s.p[i] == '\\')
+            i++;
+        else if (s.p[i] == '"')
+            quoted = !quoted;
+        else if (s.p[i] == ',' && !quoted)
+            return i;
+    }
+    return s.n;
+}
+
+bool zq_list_next(struct zq_slice *list, struct zq_slice *member)
+{
+    while (list->n > 0) {
+        size_t length = member_length(*list);
+        *member = zq_slice_trim(zq_slice(list->p, length));
+        size_t used = length < list->n ? length + 1 : length;
+        list->p += used;
+        list->n -= used;
+        if (member->n > 0)
+            return true;
+    }
+    return false;
+}
+
+const struct zq_field *zq_fields_find(const struct zq_fields *fields, struct zq_slice name,
+                                      const struct zq_field *after)
+{
+    const struct zq_field *end = fields->v + fields->n;
+
+    for (const struct zq_field *f = after ? after + 1 : fields->v; f < end; f++)
+        if (zq_slice_ieq(f->name, name))
+            return f;
+    return NULL;
+}
