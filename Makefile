@@ -1,0 +1,229 @@
+# zq. `make help` lists the targets; everything that is made goes to build/.
+#
+#   BUILD=release|debug|asan|tsan|cov   what to build, in build/<BUILD>/ (release)
+#   PYTHON=python3                      the interpreter that zq-worker embeds
+#   CC=gcc                              or clang
+#   PREFIX=/usr/local DESTDIR=          where `make install` installs
+
+VERSION := 0.1.0
+
+BUILD  ?= release
+PYTHON ?= python3
+PREFIX ?= /usr/local
+ifeq ($(origin CC),default)
+CC := gcc
+endif
+
+.DEFAULT_GOAL := build
+.DELETE_ON_ERROR:
+.SUFFIXES:
+MAKEFLAGS += --no-builtin-rules --no-builtin-variables
+ifeq ($(MAKELEVEL),0)
+ifeq ($(shell tr '\0' '\n' </proc/$$PPID/cmdline | grep -E '^(-[a-zA-Z]*j|--jobs)'),)
+MAKEFLAGS += -j$(shell nproc)
+endif
+endif
+
+O := build/$(BUILD)
+
+# Flags ----------------------------------------------------------------------
+
+WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
+            -Wold-style-definition -Wpointer-arith -Wvla -Wformat=2 -Wundef \
+            -Wwrite-strings -Wimplicit-fallthrough -Wredundant-decls \
+            -Wno-unused-parameter -Werror
+
+HARDENING := -fstack-protector-strong -fPIE
+ifeq ($(shell uname -m),x86_64)
+HARDENING += -fcf-protection=full -fstack-clash-protection
+endif
+FORTIFY := -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3
+
+# SANITIZE is kept apart because the worker of the tsan build goes without:
+# CPython is not built for it.
+ifeq ($(BUILD),release)
+OPTIMIZE := -O2 -g $(FORTIFY)
+else ifeq ($(BUILD),debug)
+OPTIMIZE := -Og -g3 -fno-omit-frame-pointer -DZQ_DEBUG=1
+else ifeq ($(BUILD),asan)
+OPTIMIZE := -O1 -g -fno-omit-frame-pointer -DZQ_DEBUG=1
+SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all
+WORKER_SANITIZE := $(SANITIZE)
+else ifeq ($(BUILD),tsan)
+OPTIMIZE := -O1 -g -fno-omit-frame-pointer -DZQ_DEBUG=1
+SANITIZE := -fsanitize=thread
+else ifeq ($(BUILD),cov)
+OPTIMIZE := -O0 -g -DZQ_DEBUG=1
+SANITIZE := --coverage -fprofile-update=atomic
+WORKER_SANITIZE := $(SANITIZE)
+else
+$(error BUILD=$(BUILD): there are release, debug, asan, tsan and cov)
+endif
+
+CPPFLAGS_ALL := -D_GNU_SOURCE -DZQ_VERSION='"$(VERSION)"' -Iinclude -Isrc $(CPPFLAGS)
+CFLAGS_ALL   := -std=gnu11 $(OPTIMIZE) $(HARDENING) $(WARNINGS) -pthread $(CFLAGS)
+LDFLAGS_ALL  := -pie -pthread -Wl,-z,relro,-z,now,-z,noexecstack -Wl,--as-needed $(LDFLAGS)
+LLHTTP       := build/deps/llhttp
+
+# Everything an object depends on besides its sources; rewritten when it changes.
+FLAGS := $(CC) | $(CPPFLAGS_ALL) | $(CFLAGS_ALL) | $(SANITIZE) | $(LDFLAGS_ALL)
+
+# Sources --------------------------------------------------------------------
+
+# ROOMS= may be narrowed while a room does not compile yet:
+#   make build/debug/tests/test_arena ROOMS=base
+ROOMS    ?= base net http cache wire front super
+SOURCES  := $(sort $(foreach r,$(ROOMS),$(wildcard src/$r/*.c)))
+MAIN     := src/super/main.c
+OBJECTS  := $(patsubst src/%.c,$O/obj/%.o,$(filter-out $(MAIN),$(SOURCES)))
+SHARED   := $(sort $(wildcard src/base/*.c src/wire/*.c))
+WORKER   := $(sort $(wildcard src/worker/*.c))
+TESTS    := $(filter-out test_worker_%,$(patsubst tests/c/%.c,%,$(sort $(wildcard tests/c/test_*.c))))
+TEST_BIN := $(TESTS:%=$O/tests/%)
+# The worker's base and wire objects: those of zq, unless it goes without a sanitizer.
+ifeq ($(SANITIZE),$(WORKER_SANITIZE))
+SHARED_DIR := $O/obj
+else
+SHARED_DIR := $O/plain
+endif
+SHARED_OBJECTS := $(SHARED:src/%.c=$(SHARED_DIR)/%.o)
+
+# Targets --------------------------------------------------------------------
+
+.PHONY: help build workers unit unit-build serve test test-asan test-tsan coverage \
+        lint format deps install clean FORCE
+
+help:
+	@sed -n 's/^## *//p' Makefile
+
+## build       zq and zq-worker for PYTHON, in build/$(BUILD) (the default target)
+build: $O/zq zq-worker
+zq-worker:
+
+## workers     a zq-worker for each Python 3.11, 3.12, 3.13 that is present
+workers:
+
+## serve       set up, build, and serve examples/finance on http://127.0.0.1:8000
+serve:
+	@ci/setup serve
+	@$(MAKE) --no-print-directory BUILD=release build
+	exec env VIRTUAL_ENV='$(CURDIR)/build/venv' build/release/zq serve --app-dir examples/finance app:app
+
+## unit        the C unit tests alone
+unit: unit-build
+	@ci/test --unit $(BUILD)
+unit-build: $(TEST_BIN)
+
+## test        set up, build, run the unit tests and pytest (BUILD=release)
+test:
+	@ci/setup test
+	@$(MAKE) --no-print-directory build workers unit-build
+	@ci/test $(BUILD)
+
+## test-asan   the same with AddressSanitizer and UndefinedBehaviorSanitizer
+test-asan:
+	@$(MAKE) --no-print-directory BUILD=asan test
+
+## test-tsan   the same with ThreadSanitizer (the worker goes without it)
+test-tsan:
+	@$(MAKE) --no-print-directory BUILD=tsan test
+
+## install     zq, zq-worker and the Python package, under DESTDIR and PREFIX
+install: build
+	install -d '$(DESTDIR)$(PREFIX)/bin' '$(DESTDIR)$(PREFIX)/share/zq/python/zq'
+	install -m 755 $O/zq $O/zq-worker '$(DESTDIR)$(PREFIX)/bin'
+	install -m 644 python/zq/*.py '$(DESTDIR)$(PREFIX)/share/zq/python/zq'
+
+## clean       remove what was built; build/venv and build/deps stay
+clean:
+	rm -rf $(foreach b,release debug asan tsan cov,build/$b) build/coverage
+
+# Rules ----------------------------------------------------------------------
+
+# $(call keep,FILE,TEXT): the recipe that rewrites FILE when it does not hold TEXT.
+keep = @mkdir -p $(@D); printf '%s\n' '$(subst ','\'',$1)' | cmp -s - $@ || printf '%s\n' '$(subst ','\'',$1)' >$@
+
+$O/flags: FORCE
+	$(call keep,$(FLAGS))
+$O/sources: FORCE
+	$(call keep,$(SOURCES))
+
+$O/obj/%.o: src/%.c $O/flags | $(LLHTTP)/.version
+	@echo '  CC      $<'; mkdir -p $(@D)
+	@$(CC) $(CPPFLAGS_ALL) $(if $(filter src/http/%,$<),-isystem $(LLHTTP)/include) \
+	    $(CFLAGS_ALL) $(SANITIZE) -MMD -MP -c -o $@ $<
+
+$O/plain/%.o: src/%.c $O/flags
+	@echo '  CC      $< (plain)'; mkdir -p $(@D)
+	@$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) $(WORKER_SANITIZE) -MMD -MP -c -o $@ $<
+
+$O/llhttp/%.o: $(LLHTTP)/.version $O/flags
+	@mkdir -p $(@D)
+	@$(CC) -I$(LLHTTP)/include $(filter-out -W%,$(CFLAGS_ALL)) -w $(SANITIZE) -c -o $@ $(LLHTTP)/src/$*.c
+
+$O/libllhttp.a: $(addprefix $O/llhttp/,api.o http.o llhttp.o)
+	@echo '  AR      $@'; rm -f $@; ar rcs $@ $^
+
+$O/libzq.a: $(OBJECTS) $O/sources
+	@echo '  AR      $@'; rm -f $@; ar rcs $@ $(OBJECTS)
+
+$O/zq: $(MAIN:src/%.c=$O/obj/%.o) $O/libzq.a $O/libllhttp.a
+	@echo '  LINK    $@'
+	@$(CC) $(CFLAGS_ALL) $(SANITIZE) $(LDFLAGS_ALL) -o $@ $^
+
+$O/tests/%: tests/c/%.c $O/libzq.a $O/libllhttp.a $O/flags
+	@echo '  TEST    $@'; mkdir -p $(@D)
+	@$(CC) $(CPPFLAGS_ALL) -Itests/c -isystem $(LLHTTP)/include $(CFLAGS_ALL) $(SANITIZE) -MMD -MP \
+	    $(LDFLAGS_ALL) -o $@ $< $O/libzq.a $O/libllhttp.a -lcmocka
+
+$(LLHTTP)/.version:
+	ci/setup build
+
+# The worker, per interpreter: objects in $O/py-<key>, the executable
+# $O/zq-worker-<key>, with zq-worker-<X.Y> and, for PYTHON, zq-worker as links.
+# CPython's leaks at exit are its own business; the front's are looked for.
+define worker_rules
+$O/py-$(PY_KEY)/%.o: src/worker/%.c $O/flags $1
+	@echo '  CC      $$< ($(PY_VERSION))'; mkdir -p $$(@D)
+	@$(CC) $(CPPFLAGS_ALL) -isystem $(PY_INCLUDE) -DZQ_PYTHON_LIBRARY='"$(PY_LIBRARY)"' \
+	    -DZQ_PYTHON_PREFIX='"$(PY_PREFIX)"' -DZQ_PYTHON_VERSION='"$(PY_VERSION)"' \
+	    $(CFLAGS_ALL) $(WORKER_SANITIZE) -MMD -MP -c -o $$@ $$<
+
+$O/zq-worker-$(PY_KEY): $(WORKER:src/worker/%.c=$O/py-$(PY_KEY)/%.o) $(SHARED_OBJECTS) $(WORKER_EXTRA) $O/sources $1
+	@echo '  LINK    $$@'
+	@$(CC) $(CFLAGS_ALL) $(WORKER_SANITIZE) $(LDFLAGS_ALL) -o $$@ $$(filter %.o,$$^) $(PY_LIBRARY) \
+	    $(if $(PY_RPATH),-Wl$(comma)--disable-new-dtags$(comma)-rpath$(comma)$(PY_RPATH))
+
+$O/zq-worker-$(PY_XY): $O/zq-worker-$(PY_KEY) FORCE
+	@[ "$$$$(readlink $$@)" = zq-worker-$(PY_KEY) ] || ln -sfn zq-worker-$(PY_KEY) $$@
+
+workers: $O/zq-worker-$(PY_XY)
+DEPENDS += $O/py-$(PY_KEY)/*.d
+endef
+comma := ,
+
+ifeq ($(BUILD),asan)
+WORKER_EXTRA := $O/asan_options.o
+$O/asan_options.o: $O/flags
+	@printf 'const char *__asan_default_options(void);\nconst char *__asan_default_options(void)\n{\n    return "detect_leaks=0";\n}\n' \
+	    | $(CC) $(CFLAGS_ALL) -x c -c -o $@ -
+endif
+
+# The interpreter is asked only by goals that need it: `make help` and the targets
+# that begin with ci/setup work before there is one.
+QUIET_GOALS := help serve test test-asan test-tsan coverage lint format deps clean unit unit-build \
+               $O/zq $O/libzq.a $O/tests/% $O/obj/%
+GOALS := $(or $(MAKECMDGOALS),build)
+ifneq ($(filter-out $(QUIET_GOALS),$(GOALS)),)
+PY_CONFIGS := $(shell ci/python-config $(if $(filter workers,$(GOALS)),--all) '$(PYTHON)')
+ifneq ($(.SHELLSTATUS),0)
+$(error no worker can be built with PYTHON=$(PYTHON))
+endif
+$(foreach c,$(PY_CONFIGS),$(eval include $c)$(eval $(call worker_rules,$c)))
+include $(firstword $(PY_CONFIGS))
+zq-worker: $O/zq-worker-$(PY_XY) FORCE
+	@[ "$$(readlink $O/zq-worker)" = zq-worker-$(PY_KEY) ] || ln -sfn zq-worker-$(PY_KEY) $O/zq-worker
+.PHONY: zq-worker
+endif
+
+-include $(wildcard $O/obj/*/*.d $O/plain/*/*.d $O/tests/*.d $(DEPENDS))
