@@ -1,0 +1,152 @@
+#include "wire/frame.h"
+
+struct frame_rule {
+    const char *name;
+    bool from_front, from_worker, has_stream;
+    uint32_t least;
+};
+
+static const struct frame_rule rules[ZQ_WIRE_TYPE_COUNT] = {
+#define X(name, front, worker, stream, least)                                                      \
+    [ZQ_WIRE_##name] = {#name, front, worker, stream, least},
+    ZQ_WIRE_TYPES(X)
+#undef X
+};
+
+const char *zq_wire_name(enum zq_wire_type type)
+{
+    return type > ZQ_WIRE_NONE && type < ZQ_WIRE_TYPE_COUNT ? rules[type].name : "unknown";
+}
+
+static bool may_have_end(uint8_t type)
+{
+    return type == ZQ_WIRE_REQUEST || type == ZQ_WIRE_RESPONSE || type == ZQ_WIRE_BODY;
+}
+
+static bool header_is_valid(const struct wire_header *h, enum zq_wire_from from)
+{
+    if (h->type == ZQ_WIRE_NONE || h->type >= ZQ_WIRE_TYPE_COUNT || h->zero != 0)
+        return false;
+    const struct frame_rule *rule = &rules[h->type];
+    if (!(from == ZQ_WIRE_FROM_FRONT ? rule->from_front : rule->from_worker))
+        return false;
+    if ((h->stream != 0) != rule->has_stream)
+        return false;
+    if ((h->flags & ~ZQ_WIRE_END) != 0 || (h->flags != 0 && !may_have_end(h->type)))
+        return false;
+    if (h->length < rule->least || h->length > ZQ_WIRE_PAYLOAD_MAX)
+        return false;
+    /* Types without variable part have exactly their payload. */
+    return may_have_end(h->type) || h->length == rule->least;
+}
+
+int zq_wire_next(struct zq_slice input, enum zq_wire_from from, struct zq_wire_frame *frame,
+                 size_t *used)
+{
+    struct wire_header h;
+
+    *used = 0;
+    if (input.n < sizeof(h))
+        return ZQ_EAGAIN;
+    memcpy(&h, input.p, sizeof(h));
+    if (!header_is_valid(&h, from))
+        return ZQ_EPROTO;
+    *used = sizeof(h) + h.length;
+    if (input.n < *used)
+        return ZQ_EAGAIN;
+    *frame = (struct zq_wire_frame){
+        .type = (enum zq_wire_type)h.type,
+        .flags = h.flags,
+        .stream = h.stream,
+        .payload = zq_slice(input.p + sizeof(h), h.length),
+    };
+    return 0;
+}
+
+/* Takes `n` bytes off the front of `in`; false when there are fewer. */
+static bool take(struct zq_slice *in, size_t n, struct zq_slice *out)
+{
+    if (in->n < n)
+        return false;
+    *out = zq_slice(in->p, n);
+    in->p += n;
+    in->n -= n;
+    return true;
+}
+
+static bool take_copy(struct zq_slice *in, void *to, size_t n)
+{
+    struct zq_slice bytes;
+
+    if (!take(in, n, &bytes))
+        return false;
+    memcpy(to, bytes.p, n);
+    return true;
+}
+
+static int decode_fields(struct zq_slice *in, size_t n, struct zq_arena *arena,
+                         struct zq_fields *out)
+{
+    *out = (struct zq_fields){NULL, n};
+    if (n == 0)
+        return 0;
+    /* Each field takes at least its head: a count that cannot be true allocates nothing. */
+    if (n > in->n / sizeof(struct wire_field_head))
+        return ZQ_EPROTO;
+    out->v = zq_arena_alloc(arena, n * sizeof(*out->v));
+    if (out->v == NULL)
+        return ZQ_ENOMEM;
+    for (size_t i = 0; i < n; i++) {
+        struct wire_field_head head;
+        if (!take_copy(in, &head, sizeof(head)) || head.name == 0 ||
+            !take(in, head.name, &out->v[i].name) || !take(in, head.value, &out->v[i].value))
+            return ZQ_EPROTO;
+    }
+    return 0;
+}
+
+int zq_wire_decode_request(struct zq_slice in, struct zq_arena *arena, struct zq_wire_request *out)
+{
+    struct zq_slice *strings[7] = {&out->method, &out->scheme, &out->raw_path, &out->path,
+                                   &out->query,  &out->client, &out->server};
+    struct wire_request_head head;
+
+    if (!take_copy(&in, &head, sizeof(head)) || head.zero != 0)
+        return ZQ_EPROTO;
+    out->version_minor = head.version_minor;
+    out->client_port = head.client_port;
+    out->server_port = head.server_port;
+    for (int i = 0; i < 7; i++)
+        if (!take(&in, head.lengths[i], strings[i]))
+            return ZQ_EPROTO;
+    if (out->method.n == 0)
+        return ZQ_EPROTO;
+    if (out->path.n == 0)
+        out->path = out->raw_path;
+    int error = decode_fields(&in, head.n_fields, arena, &out->fields);
+    out->body = in;
+    return error;
+}
+
+int zq_wire_decode_response(struct zq_slice in, struct zq_arena *arena,
+                            struct zq_wire_response *out)
+{
+    struct wire_response_head head;
+
+    if (!take_copy(&in, &head, sizeof(head)) || head.status < 200 || head.status > 599)
+        return ZQ_EPROTO;
+    out->status = head.status;
+    int error = decode_fields(&in, head.n_fields, arena, &out->fields);
+    out->body = in;
+    return error;
+}
+
+int zq_wire_decode_number(const struct zq_wire_frame *frame, uint32_t *out)
+{
+    if (frame->payload.n != sizeof(*out))
+        return ZQ_EPROTO;
+    memcpy(out, frame->payload.p, sizeof(*out));
+    if (frame->type == ZQ_WIRE_CREDIT && (*out == 0 || *out > ZQ_WIRE_CREDIT_MAX))
+        return ZQ_EPROTO;
+    return 0;
+}

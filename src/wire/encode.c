@@ -1,0 +1,137 @@
+#include "wire/frame.h"
+
+/* Room for one frame with that payload, header written; NULL with `*error` set. */
+static char *open_frame(struct zq_buf *out, enum zq_wire_type type, uint32_t stream, unsigned flags,
+                        size_t length, int *error)
+{
+    if (length > ZQ_WIRE_PAYLOAD_MAX) {
+        *error = ZQ_ELIMIT;
+        return NULL;
+    }
+    char *to = zq_buf_reserve(out, ZQ_WIRE_HEADER_SIZE + length);
+    if (to == NULL) {
+        *error = ZQ_ENOMEM;
+        return NULL;
+    }
+    struct wire_header header = {(uint32_t)length, stream, (uint8_t)type, (uint8_t)flags, 0};
+    memcpy(to, &header, sizeof(header));
+    zq_buf_commit(out, ZQ_WIRE_HEADER_SIZE + length);
+    *error = 0;
+    return to + ZQ_WIRE_HEADER_SIZE;
+}
+
+static char *put(char *to, const void *p, size_t n)
+{
+    if (n > 0)
+        memcpy(to, p, n);
+    return to + n;
+}
+
+static size_t fields_length(const struct zq_fields *fields)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < fields->n; i++)
+        n += sizeof(struct wire_field_head) + fields->v[i].name.n + fields->v[i].value.n;
+    return n;
+}
+
+static char *put_fields(char *to, const struct zq_fields *fields)
+{
+    for (size_t i = 0; i < fields->n; i++) {
+        const struct zq_field *f = &fields->v[i];
+        struct wire_field_head head = {(uint32_t)f->name.n, (uint32_t)f->value.n};
+        to = put(to, &head, sizeof(head));
+        to = put(to, f->name.p, f->name.n);
+        to = put(to, f->value.p, f->value.n);
+    }
+    return to;
+}
+
+int zq_wire_encode_request(struct zq_buf *out, uint32_t stream, const struct zq_wire_request *r,
+                           unsigned flags)
+{
+    struct zq_slice strings[7] = {r->method, r->scheme, r->raw_path, r->path,
+                                  r->query,  r->client, r->server};
+    struct wire_request_head head = {
+        .version_minor = (uint8_t)r->version_minor,
+        .n_fields = (uint16_t)r->fields.n,
+        .client_port = r->client_port,
+        .server_port = r->server_port,
+    };
+    size_t length = sizeof(head) + fields_length(&r->fields) + r->body.n;
+    int error;
+
+    if (r->fields.n > UINT16_MAX)
+        return ZQ_ELIMIT;
+    if (zq_slice_eq(r->path, r->raw_path))
+        strings[3].n = 0;
+    for (int i = 0; i < 7; i++) {
+        head.lengths[i] = (uint32_t)strings[i].n;
+        length += strings[i].n;
+    }
+    char *to = open_frame(out, ZQ_WIRE_REQUEST, stream, flags, length, &error);
+    if (to == NULL)
+        return error;
+    to = put(to, &head, sizeof(head));
+    for (int i = 0; i < 7; i++)
+        to = put(to, strings[i].p, strings[i].n);
+    to = put_fields(to, &r->fields);
+    put(to, r->body.p, r->body.n);
+    return 0;
+}
+
+int zq_wire_encode_response(struct zq_buf *out, uint32_t stream, const struct zq_wire_response *r,
+                            unsigned flags)
+{
+    struct wire_response_head head = {(uint16_t)r->status, (uint16_t)r->fields.n};
+    int error;
+
+    if (r->fields.n > UINT16_MAX)
+        return ZQ_ELIMIT;
+    size_t length = sizeof(head) + fields_length(&r->fields) + r->body.n;
+    char *to = open_frame(out, ZQ_WIRE_RESPONSE, stream, flags, length, &error);
+    if (to == NULL)
+        return error;
+    to = put(to, &head, sizeof(head));
+    to = put_fields(to, &r->fields);
+    put(to, r->body.p, r->body.n);
+    return 0;
+}
+
+int zq_wire_encode_body(struct zq_buf *out, uint32_t stream, struct zq_slice body, unsigned flags)
+{
+    int error;
+    char *to = open_frame(out, ZQ_WIRE_BODY, stream, flags, body.n, &error);
+
+    if (to == NULL)
+        return error;
+    put(to, body.p, body.n);
+    return 0;
+}
+
+int zq_wire_encode_number(struct zq_buf *out, enum zq_wire_type type, uint32_t stream,
+                          uint32_t number)
+{
+    int error;
+    char *to = open_frame(out, type, stream, 0, sizeof(number), &error);
+
+    if (to == NULL)
+        return error;
+    put(to, &number, sizeof(number));
+    return 0;
+}
+
+int zq_wire_encode_signal(struct zq_buf *out, enum zq_wire_type type, uint32_t stream,
+                          unsigned flags)
+{
+    int error;
+
+    open_frame(out, type, stream, flags, 0, &error);
+    return error;
+}
+
+void zq_wire_restream(char *frame, uint32_t stream)
+{
+    memcpy(frame + offsetof(struct wire_header, stream), &stream, sizeof(stream));
+}
