@@ -40,7 +40,8 @@ struct zq_post {
     void (*on_post)(struct zq_post *post); /* on the loop's thread */
 };
 
-/* A call at the end of this turn, before waiting: where output is flushed once. */
+/* A call at the end of this turn, before waiting: where output is flushed once. What is deferred
+ * by a deferred call comes at the end of the next turn, which then does not wait. */
 struct zq_defer {
     struct zq_node node;
     bool pending;
@@ -70,11 +71,12 @@ void zq_loop_undefer(struct zq_loop *loop, struct zq_defer *defer);
 
 /* Accepting. The listening descriptor is shared by several loops (EPOLLEXCLUSIVE) and stays the
  * caller's. On EMFILE, ENFILE, ENOBUFS and ENOMEM accepting pauses for 100 ms, with one log line
- * a minute, instead of spinning. */
+ * a minute, instead of spinning. `on_accept` may drain the acceptor, but not free it. */
 struct zq_acceptor {
     struct zq_io io;
     struct zq_timer resume;
     struct zq_loop *loop;
+    int listener; /* -1 once drained */
     /* `fd` is non-blocking and close-on-exec, and belongs to the callee. */
     void (*on_accept)(struct zq_acceptor *acceptor, int fd);
 };
