@@ -10,13 +10,14 @@ VERSION := 0.1.0
 BUILD  ?= release
 PYTHON ?= python3
 PREFIX ?= /usr/local
-ifeq ($(origin CC),default)
+ifneq ($(filter default undefined,$(origin CC)),)
 CC := gcc
 endif
 
 .DEFAULT_GOAL := build
 .DELETE_ON_ERROR:
 .SUFFIXES:
+export PYTHON
 MAKEFLAGS += --no-builtin-rules --no-builtin-variables
 ifeq ($(MAKELEVEL),0)
 ifeq ($(shell tr '\0' '\n' </proc/$$PPID/cmdline | grep -E '^(-[a-zA-Z]*j|--jobs)'),)
@@ -93,10 +94,13 @@ SHARED_OBJECTS := $(SHARED:src/%.c=$(SHARED_DIR)/%.o)
 .PHONY: help build workers unit unit-build serve test test-asan test-tsan coverage \
         lint format deps install clean FORCE
 
+## help        this list
 help:
-	@sed -n 's/^## *//p' Makefile
+	@sed -n 's/^## //p' Makefile
+	@echo
+	@echo 'BUILD=release|debug|asan|tsan|cov  PYTHON=python3  CC=gcc|clang  PREFIX=/usr/local  DESTDIR='
 
-## build       zq and zq-worker for PYTHON, in build/$(BUILD) (the default target)
+## build       zq and zq-worker for PYTHON, in build/<BUILD> (the default target)
 build: $O/zq zq-worker
 zq-worker:
 
@@ -127,6 +131,32 @@ test-asan:
 ## test-tsan   the same with ThreadSanitizer (the worker goes without it)
 test-tsan:
 	@$(MAKE) --no-print-directory BUILD=tsan test
+
+## coverage    the tests with gcov; text and HTML in build/coverage
+coverage:
+	@ci/setup coverage
+	@$(MAKE) --no-print-directory BUILD=cov build unit-build
+	@find build/cov -name '*.gcda' -delete
+	@ci/test cov
+	@mkdir -p build/coverage
+	gcovr --root . --object-directory build/cov --filter src/ --filter include/ -j $(shell nproc) \
+	    --exclude-unreachable-branches --txt build/coverage/coverage.txt \
+	    --html-details build/coverage/index.html
+	@cat build/coverage/coverage.txt
+
+## lint        clang-format, cppcheck, clang-tidy, ruff and shellcheck
+lint:
+	@ci/setup lint
+	@ci/lint
+
+## format      rewrite the C and Python sources as lint wants them
+format:
+	@ci/setup lint
+	@ci/lint --fix
+
+## deps        check every #include against the rooms (who may know whom)
+deps:
+	@$(PYTHON) ci/deps
 
 ## install     zq, zq-worker and the Python package, under DESTDIR and PREFIX
 install: build
