@@ -112,10 +112,14 @@ struct zq_cache_response {
     struct zq_slice block;  /* zq_http_block's */
     int64_t content_length; /* -1 if not known */
     bool close;             /* the application asked to close the connection */
+    bool no_content;        /* to HEAD, or 204 or 304: content_length says nothing of the content */
     bool storable;
 };
 int zq_entry_head(struct zq_writer *writer, const struct zq_cache_response *response,
                   int64_t now_ms, time_t now);
+
+/* The writer was copied to another place in memory. */
+void zq_writer_moved(struct zq_writer *writer);
 
 /* Content, copied. 0 or ZQ_ENOMEM. */
 int zq_entry_append(struct zq_writer *writer, struct zq_slice data);

@@ -1,0 +1,172 @@
+#include "front/front.h"
+
+#include "front/fetch.h"
+#include "zq/log.h"
+
+#include <stdlib.h>
+#include <unistd.h>
+
+/* Runs on the main thread, which is I/O thread 0. */
+static struct front *the_front;
+static struct zq_io control_io = {.fd = -1};
+static char control_text[ZQ_CONTROL_TEXT_MAX];
+
+void front_report(enum zq_control_type type, const struct front_worker *worker, const char *text)
+{
+    struct zq_control message = {
+        .type = type,
+        .worker = worker != NULL ? worker->id : 0,
+        .generation = worker != NULL ? worker->generation : 0,
+        .text = zq_slice_str(text),
+    };
+
+    if (zq_control_send(ZQ_CONTROL_FD, &message) < 0)
+        zq_log(ZQ_LOG_WARNING, "could not tell super %s", zq_control_name(type));
+}
+
+static void on_all_threads(void (*run)(struct front_thread *, void *), void *argument)
+{
+    for (unsigned i = 0; i < the_front->n_threads; i++)
+        if (front_thread_call(&the_front->threads[i], run, argument) < 0) {
+            zq_log(ZQ_LOG_CRITICAL, "out of memory");
+            _exit(1);
+        }
+}
+
+/* ---- workers come and go ---- */
+
+struct new_link {
+    struct front_worker *worker;
+    int fd;
+};
+
+static void add_link(struct front_thread *thread, void *argument)
+{
+    struct new_link *new = argument;
+
+    if (link_new(thread, new->worker, new->fd) == NULL)
+        zq_log(ZQ_LOG_ERROR, "no memory for a link to a worker");
+    free(new);
+    fetch_waiting(thread);
+}
+
+static void on_worker(struct zq_control *m)
+{
+    struct front_worker *worker = calloc(1, sizeof(*worker));
+
+    if (worker == NULL || m->n_fds != the_front->n_threads) {
+        zq_log(ZQ_LOG_ERROR, "worker %u cannot be used", m->worker);
+        free(worker);
+        return;
+    }
+    worker->id = m->worker;
+    worker->generation = m->generation;
+    worker->references = the_front->n_threads;
+    for (unsigned i = 0; i < the_front->n_threads; i++) {
+        struct new_link *new = malloc(sizeof(*new));
+        if (new == NULL)
+            _exit(1);
+        *new = (struct new_link){worker, m->fds[i]};
+        m->fds[i] = -1;
+        if (front_thread_call(&the_front->threads[i], add_link, new) < 0)
+            _exit(1);
+    }
+}
+
+static void drop_dead(struct front_thread *thread, void *argument)
+{
+    intptr_t value = (intptr_t)argument;
+    struct link *link = link_find(thread, (uint32_t)(value >> 1));
+
+    if (link != NULL)
+        link_orphan(link, value & 1);
+}
+
+static void on_worker_dead(const struct zq_control *m)
+{
+    on_all_threads(drop_dead, (void *)((intptr_t)m->worker << 1 | (m->value != 0)));
+}
+
+static void turn_generation(struct front_thread *thread, void *argument)
+{
+    (void)argument;
+    fetch_waiting(thread);
+    for (struct zq_node *n = thread->links.next, *next; n != &thread->links; n = next) {
+        next = n->next;
+        link_retire_if_idle(ZQ_CONTAINER(n, struct link, node));
+    }
+}
+
+static void on_generation(const struct zq_control *m)
+{
+    atomic_store(&the_front->generation, m->generation);
+    on_all_threads(turn_generation, NULL);
+}
+
+/* ---- the end ---- */
+
+static void drain(struct front_thread *thread, void *argument)
+{
+    (void)argument;
+    front_thread_drain(thread);
+}
+
+static void on_drain(void)
+{
+    if (atomic_exchange(&the_front->draining, true))
+        return;
+    atomic_store(&the_front->busy_threads, the_front->n_threads);
+    on_all_threads(drain, NULL);
+}
+
+/* ---- the channel ---- */
+
+static void on_message(struct zq_control *m)
+{
+    switch (m->type) {
+    case ZQ_CONTROL_WORKER:
+        on_worker(m);
+        break;
+    case ZQ_CONTROL_WORKER_DEAD:
+        on_worker_dead(m);
+        break;
+    case ZQ_CONTROL_GENERATION:
+        on_generation(m);
+        break;
+    case ZQ_CONTROL_DRAIN:
+        on_drain();
+        break;
+    default:
+        zq_log(ZQ_LOG_ERROR, "unexpected %s from super", zq_control_name(m->type));
+    }
+    for (size_t i = 0; i < m->n_fds; i++)
+        if (m->fds[i] >= 0)
+            close(m->fds[i]);
+}
+
+static void on_event(struct zq_io *io, uint32_t events)
+{
+    struct zq_control m;
+
+    (void)events;
+    for (;;) {
+        int error = zq_control_receive(io->fd, &m, control_text, sizeof(control_text));
+        if (error == ZQ_EAGAIN)
+            return;
+        if (error < 0)
+            _exit(1); /* super is gone, and nobody would restart or stop us */
+        on_message(&m);
+    }
+}
+
+int front_control_start(struct front *front, struct zq_loop *loop)
+{
+    the_front = front;
+    control_io.on_event = on_event;
+    return zq_loop_add(loop, &control_io, ZQ_CONTROL_FD, EPOLLIN);
+}
+
+void front_control_stop(struct zq_loop *loop)
+{
+    zq_loop_remove(loop, &control_io);
+}

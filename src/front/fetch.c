@@ -1,0 +1,451 @@
+#include "front/fetch.h"
+
+#include "front/serve.h"
+#include "zq/log.h"
+
+#include <stdlib.h>
+
+#define FETCH_MAGIC 0x46544348u
+#define ATTEMPTS_MAX 2
+/* Credit is given back in steps, not byte by byte. */
+#define CREDIT_STEP (32u << 10)
+
+static void on_wake(struct zq_post *post);
+static void on_timeout(struct zq_timer *timer);
+static void on_readers_moved(struct zq_writer *writer);
+
+/* ---- making and ending ---- */
+
+static bool is_safe(const struct zq_request *r)
+{
+    return r->method_id == ZQ_METHOD_GET || r->method_id == ZQ_METHOD_HEAD ||
+           r->method_id == ZQ_METHOD_OPTIONS;
+}
+
+static void fetch_free(struct fetch *fetch)
+{
+    struct zq_loop *loop = fetch->thread->loop;
+
+    if (fetch->exchange != NULL)
+        serve_fetch_ended(fetch->exchange);
+    zq_timer_cancel(loop, &fetch->timer);
+    zq_loop_unpost(loop, &fetch->wake);
+    zq_list_remove(&fetch->node);
+    zq_buf_fini(&fetch->request);
+    zq_arena_fini(&fetch->arena);
+    atomic_fetch_sub_explicit(&fetch->thread->front->calls, 1, memory_order_relaxed);
+    fetch->magic = 0;
+    free(fetch);
+}
+
+/* Lets go of the worker's stream, if it is still open there. */
+static void let_go(struct fetch *fetch)
+{
+    if (fetch->stream != 0)
+        link_cancel(fetch->link, fetch->stream);
+    fetch->stream = 0;
+    fetch->link = NULL;
+}
+
+/* There is no response (yet) to pass on: everyone who waits gets this status. Past the head the
+ * response is cut short instead. */
+static void fetch_fail(struct fetch *fetch, unsigned status)
+{
+    let_go(fetch);
+    if (fetch->state == FETCH_OPEN)
+        zq_entry_finish(&fetch->writer, false);
+    else
+        zq_entry_fail(&fetch->writer, status);
+    fetch_free(fetch);
+}
+
+static void fetch_complete(struct fetch *fetch)
+{
+    zq_entry_finish(&fetch->writer, true);
+    fetch_free(fetch);
+}
+
+/* ---- towards the worker ---- */
+
+static int encode(struct fetch *fetch, const struct zq_exchange *exchange)
+{
+    const struct zq_request *r = &exchange->request;
+    struct zq_slice path = zq_http_decode_path(r->path, &fetch->arena);
+
+    if (path.p == NULL && r->path.n > 0)
+        return ZQ_ENOMEM;
+    struct zq_wire_request request = {
+        .version_minor = r->version_minor,
+        .method = r->method,
+        .scheme = r->scheme,
+        .raw_path = r->path,
+        .path = path,
+        .query = r->query,
+        .client = r->client.is_unix ? (struct zq_slice){0} : r->client.host,
+        .client_port = r->client.port,
+        .server = r->server.host,
+        .server_port = r->server.port,
+        .fields = r->fields,
+    };
+    return zq_wire_encode_request(&fetch->request, 1, &request, r->has_body ? 0 : ZQ_WIRE_END);
+}
+
+void fetch_pull(struct fetch *fetch)
+{
+    uint64_t want = fetch->want;
+
+    if (fetch->exchange == NULL || fetch->stream == 0 || want == 0)
+        return;
+    fetch->want = 0;
+    zq_exchange_want(fetch->exchange, want);
+}
+
+/* True when it was sent; the request's frame is kept only for what may be tried again. */
+static bool send_to(struct fetch *fetch, struct link *link)
+{
+    uint32_t stream = link_open(link, fetch);
+
+    if (stream == 0)
+        return false;
+    zq_wire_restream(zq_buf_data(&fetch->request), stream);
+    if (zq_buf_append(&link->out, zq_buf_data(&fetch->request), fetch->request.n) < 0) {
+        link_cancel(link, stream);
+        return false;
+    }
+    link_flush_later(link);
+    fetch->link = link;
+    fetch->stream = stream;
+    fetch->state = FETCH_SENT;
+    fetch->attempts++;
+    fetch->credit = ZQ_WIRE_RESPONSE_WINDOW;
+    if (!fetch->retryable || fetch->attempts >= ATTEMPTS_MAX)
+        zq_buf_fini(&fetch->request);
+    return true;
+}
+
+/* Sends, or queues until a worker is there. The fetch may be gone afterwards. */
+static bool dispatch(struct fetch *fetch)
+{
+    struct link *link = link_choose(fetch->thread);
+
+    zq_list_remove(&fetch->node);
+    if (link == NULL) {
+        fetch->state = FETCH_WAITING;
+        zq_list_append(&fetch->thread->waiting, &fetch->node);
+        return true;
+    }
+    zq_list_append(&fetch->thread->fetches, &fetch->node);
+    if (send_to(fetch, link))
+        return true;
+    fetch_fail(fetch, 503);
+    return false;
+}
+
+void fetch_pull_unless_expected(struct fetch *fetch)
+{
+    if (fetch->exchange != NULL && !fetch->exchange->request.expect_continue)
+        fetch_pull(fetch);
+}
+
+void fetch_waiting(struct front_thread *thread)
+{
+    while (!zq_list_empty(&thread->waiting) && link_choose(thread) != NULL) {
+        struct fetch *fetch = ZQ_CONTAINER(thread->waiting.next, struct fetch, node);
+        if (dispatch(fetch))
+            fetch_pull_unless_expected(fetch);
+    }
+}
+
+static struct fetch *fetch_new(struct front_thread *thread, struct zq_exchange *exchange)
+{
+    struct fetch *fetch = calloc(1, sizeof(*fetch));
+
+    if (fetch == NULL)
+        return NULL;
+    *fetch = (struct fetch){
+        .magic = FETCH_MAGIC,
+        .thread = thread,
+        .exchange = exchange,
+        .wake = {.on_post = on_wake},
+        .timer = {.on_expire = on_timeout},
+        .want = exchange->request.has_body ? ZQ_WIRE_REQUEST_WINDOW : 0,
+        .is_head = exchange->request.method_id == ZQ_METHOD_HEAD,
+        .unsafe = !is_safe(&exchange->request),
+        .retryable = is_safe(&exchange->request) && !exchange->request.has_body,
+        .body_done = !exchange->request.has_body,
+    };
+    zq_list_init(&fetch->node);
+    atomic_fetch_add_explicit(&thread->front->calls, 1, memory_order_relaxed);
+    return fetch;
+}
+
+/* An unsafe method's success will invalidate what is stored for its target (RFC 9111 4.4), and the
+ * exchange may be gone by then. */
+static int remember_target(struct fetch *fetch, const struct zq_request *r)
+{
+    if (!fetch->unsafe)
+        return 0;
+    fetch->scheme = zq_arena_copy(&fetch->arena, r->scheme);
+    fetch->host = zq_arena_copy(&fetch->arena, r->host);
+    fetch->target = zq_arena_copy(&fetch->arena, r->target);
+    return fetch->scheme.p && fetch->host.p && fetch->target.p ? 0 : ZQ_ENOMEM;
+}
+
+struct fetch *fetch_start(struct front_thread *thread, struct zq_exchange *exchange,
+                          struct zq_writer *writer)
+{
+    struct fetch *fetch = fetch_new(thread, exchange);
+
+    if (fetch == NULL) {
+        zq_entry_fail(writer, 503);
+        return NULL;
+    }
+    fetch->writer = *writer;
+    fetch->writer.notify = on_readers_moved;
+    zq_writer_moved(&fetch->writer);
+    int error = encode(fetch, exchange);
+    if (error == 0)
+        error = remember_target(fetch, &exchange->request);
+    if (error < 0) {
+        fetch->exchange = NULL;
+        fetch_fail(fetch, error == ZQ_ELIMIT ? 431 : 503);
+        return NULL;
+    }
+    int64_t limit = thread->front->config->timeout_response;
+    if (limit > 0)
+        zq_timer_set(thread->loop, &fetch->timer, limit);
+    fetch->exchange = NULL; /* a failure is the caller's to tell, by our NULL */
+    if (!dispatch(fetch))
+        return NULL;
+    fetch->exchange = exchange;
+    return fetch;
+}
+
+void fetch_body(struct fetch *fetch, struct zq_slice data, bool end)
+{
+    ZQ_CHECK(fetch, FETCH_MAGIC);
+    if (fetch->body_done || fetch->stream == 0)
+        return;
+    while (data.n > 0 || end) {
+        size_t n = data.n < ZQ_WIRE_BODY_MAX ? data.n : ZQ_WIRE_BODY_MAX;
+        bool last = end && n == data.n;
+        if (zq_wire_encode_body(&fetch->link->out, fetch->stream, zq_slice(data.p, n),
+                                last ? ZQ_WIRE_END : 0) < 0) {
+            fetch_fail(fetch, 503);
+            return;
+        }
+        data = zq_slice(data.p + n, data.n - n);
+        fetch->body_done = last;
+        if (last)
+            break;
+    }
+    link_flush_later(fetch->link);
+}
+
+/* ---- from the worker ---- */
+
+static bool has_no_content(const struct fetch *fetch, unsigned status)
+{
+    return fetch->is_head || status == 204 || status == 304;
+}
+
+/* The time between two parts of the body; a worker that may not send for lack of credit is not
+ * late. */
+static void expect_more(struct fetch *fetch)
+{
+    int64_t limit = fetch->thread->front->config->timeout_response_idle;
+
+    if (limit > 0)
+        zq_timer_set(fetch->thread->loop, &fetch->timer, limit);
+    else
+        zq_timer_cancel(fetch->thread->loop, &fetch->timer);
+}
+
+static void invalidate(struct fetch *fetch, unsigned status)
+{
+    if (fetch->unsafe && status < 400)
+        zq_cache_invalidate(fetch->thread->front->cache, fetch->scheme, fetch->host,
+                            fetch->target);
+}
+
+/* Readers have taken bytes, or new ones were appended: the worker may send more. */
+static void grant(struct fetch *fetch)
+{
+    size_t window = zq_writer_window(&fetch->writer);
+
+    if (fetch->stream == 0 || window < fetch->credit + CREDIT_STEP)
+        return;
+    uint32_t more = (uint32_t)window - fetch->credit;
+    if (zq_wire_encode_number(&fetch->link->out, ZQ_WIRE_CREDIT, fetch->stream, more) < 0)
+        return;
+    fetch->credit += more;
+    link_flush_later(fetch->link);
+}
+
+/* Appends content; past the end of the stream the fetch is over and gone. */
+static int take_content(struct fetch *fetch, const struct zq_wire_frame *frame,
+                        struct zq_slice data)
+{
+    if (data.n > fetch->credit)
+        return ZQ_EPROTO;
+    fetch->credit -= (uint32_t)data.n;
+    if (data.n > 0 && zq_entry_append(&fetch->writer, data) < 0) {
+        fetch_fail(fetch, 503);
+        return 0;
+    }
+    if (frame->flags & ZQ_WIRE_END) {
+        fetch_complete(fetch);
+        return 0;
+    }
+    expect_more(fetch);
+    grant(fetch);
+    return 0;
+}
+
+static void refuse_field(struct fetch *fetch, struct zq_slice bad)
+{
+    zq_log(ZQ_LOG_ERROR, "the application's response has an invalid field: %.*s",
+           (int)(bad.n < 100 ? bad.n : 100), bad.p);
+    fetch_fail(fetch, 500);
+}
+
+static int on_response(struct fetch *fetch, const struct zq_wire_frame *frame)
+{
+    struct front_thread *thread = fetch->thread;
+    struct zq_wire_response wire;
+    struct zq_cache_response response;
+    struct zq_slice bad;
+
+    if (fetch->state != FETCH_SENT)
+        return ZQ_EPROTO;
+    zq_arena_reset(&thread->scratch);
+    int error = zq_wire_decode_response(frame->payload, &thread->scratch, &wire);
+    if (error < 0)
+        return error;
+    time_t now = front_wall_clock(thread);
+    response = (struct zq_cache_response){
+        .status = wire.status,
+        .fields = &wire.fields,
+        .no_content = has_no_content(fetch, wire.status),
+        .storable = fetch->link->worker->generation == atomic_load(&thread->front->generation),
+    };
+    zq_buf_consume(&thread->block, thread->block.n);
+    if (zq_http_block(&thread->block, wire.status, &wire.fields, thread->front->config, now,
+                      &response.content_length, &response.close, &bad) < 0) {
+        refuse_field(fetch, bad);
+        return 0;
+    }
+    response.block = zq_slice(zq_buf_data(&thread->block), thread->block.n);
+    if (response.content_length < 0 && (frame->flags & ZQ_WIRE_END) && !response.no_content)
+        response.content_length = (int64_t)wire.body.n;
+    invalidate(fetch, wire.status);
+    if (zq_entry_head(&fetch->writer, &response, zq_loop_now_ms(thread->loop), now) < 0) {
+        fetch_fail(fetch, 503);
+        return 0;
+    }
+    fetch->state = FETCH_OPEN;
+    zq_buf_fini(&fetch->request);
+    return take_content(fetch, frame, wire.body);
+}
+
+static int on_credit(struct fetch *fetch, const struct zq_wire_frame *frame)
+{
+    uint32_t more;
+    int error = zq_wire_decode_number(frame, &more);
+
+    if (error < 0 || fetch->want > ZQ_WIRE_CREDIT_MAX)
+        return ZQ_EPROTO;
+    fetch->want += more;
+    fetch_pull(fetch);
+    return 0;
+}
+
+static int on_frame(struct fetch *fetch, const struct zq_wire_frame *frame)
+{
+    switch (frame->type) {
+    case ZQ_WIRE_RESPONSE:
+        return on_response(fetch, frame);
+    case ZQ_WIRE_BODY:
+        return fetch->state == FETCH_OPEN ? take_content(fetch, frame, frame->payload) : ZQ_EPROTO;
+    case ZQ_WIRE_CREDIT:
+        return on_credit(fetch, frame);
+    case ZQ_WIRE_WANT:
+        fetch_pull(fetch);
+        return 0;
+    case ZQ_WIRE_RESET:
+        fetch_fail(fetch, 500);
+        return 0;
+    default:
+        return ZQ_EPROTO;
+    }
+}
+
+int fetch_frame(struct fetch *fetch, const struct zq_wire_frame *frame)
+{
+    ZQ_CHECK(fetch, FETCH_MAGIC);
+    /* A stream that ends here is not cancelled any more, whatever becomes of the fetch. */
+    bool ends = frame->type == ZQ_WIRE_RESET || (frame->flags & ZQ_WIRE_END);
+    if (ends)
+        fetch->stream = 0;
+    int error = on_frame(fetch, frame);
+    if (error < 0 && ends)
+        fetch->stream = frame->stream;
+    return error;
+}
+
+void fetch_orphaned(struct fetch *fetch, bool hung)
+{
+    ZQ_CHECK(fetch, FETCH_MAGIC);
+    fetch->stream = 0;
+    fetch->link = NULL;
+    if (fetch->state == FETCH_SENT && fetch->retryable && !hung &&
+        fetch->attempts < ATTEMPTS_MAX)
+        dispatch(fetch);
+    else
+        fetch_fail(fetch, hung ? 504 : 502);
+}
+
+/* ---- readers and time ---- */
+
+static void give_up_if_abandoned(struct fetch *fetch)
+{
+    if (!zq_writer_abandoned(&fetch->writer)) {
+        grant(fetch);
+        return;
+    }
+    let_go(fetch);
+    if (fetch->state == FETCH_OPEN)
+        zq_entry_finish(&fetch->writer, false);
+    else
+        zq_entry_fail(&fetch->writer, 499);
+    fetch_free(fetch);
+}
+
+static void on_wake(struct zq_post *post)
+{
+    give_up_if_abandoned(ZQ_CONTAINER(post, struct fetch, wake));
+}
+
+static void on_readers_moved(struct zq_writer *writer)
+{
+    struct fetch *fetch = ZQ_CONTAINER(writer, struct fetch, writer);
+
+    zq_loop_post(fetch->thread->loop, &fetch->wake);
+}
+
+void fetch_leave(struct fetch *fetch)
+{
+    ZQ_CHECK(fetch, FETCH_MAGIC);
+    fetch->exchange = NULL;
+    give_up_if_abandoned(fetch);
+}
+
+static void on_timeout(struct zq_timer *timer)
+{
+    struct fetch *fetch = ZQ_CONTAINER(timer, struct fetch, timer);
+
+    if (fetch->state == FETCH_OPEN && fetch->credit == 0)
+        expect_more(fetch);
+    else
+        fetch_fail(fetch, 504);
+}

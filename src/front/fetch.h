@@ -1,0 +1,61 @@
+/* A fetch: one call into the application on behalf of one exchange (and of those that joined it).
+ * It owns the entry's writer; the exchange that opened it may leave earlier, and then it goes on
+ * as long as somebody profits. Belongs to one I/O thread.
+ *
+ *   WAITING  no worker was there yet
+ *   SENT     the request went to a worker
+ *   OPEN     its response head has come
+ *
+ * Retry: only when the worker died; only GET, HEAD and OPTIONS without content, before the
+ * response's head; two workers at most.
+ */
+#ifndef ZQ_FRONT_FETCH_H
+#define ZQ_FRONT_FETCH_H
+
+#include "front/link.h"
+
+enum fetch_state { FETCH_WAITING, FETCH_SENT, FETCH_OPEN };
+
+struct fetch {
+    unsigned magic;
+    enum fetch_state state;
+    struct zq_node node; /* in thread->waiting or thread->fetches */
+    struct front_thread *thread;
+    struct zq_exchange *exchange; /* whose request content is sent; NULL when it has left */
+    struct zq_writer writer;
+    struct zq_post wake;   /* the readers moved on */
+    struct zq_timer timer; /* --timeout-response, then --timeout-response-idle */
+    struct zq_buf request; /* the encoded REQUEST frame, while it may have to be sent (again) */
+    struct link *link;     /* while SENT or OPEN */
+    uint32_t stream;
+    unsigned attempts;     /* workers it was sent to */
+    uint32_t credit;       /* response bytes that the worker may still send */
+    uint64_t want;         /* request bytes that the worker may still get */
+    bool retryable, is_head, unsafe;
+    bool body_done; /* the request's content was sent whole */
+    struct zq_arena arena;
+    struct zq_slice scheme, host, target; /* for an unsafe method's invalidation; else empty */
+};
+
+/* Starts the fetch for an exchange whose `writer` zq_cache_get has opened (moved from there). The
+ * entry fails by itself when it cannot be sent. NULL when that happened already. */
+struct fetch *fetch_start(struct front_thread *thread, struct zq_exchange *exchange,
+                          struct zq_writer *writer);
+/* Asks the exchange for the content that the worker may get, once there is a worker. A client that
+ * sent Expect: 100-continue is asked only when the application wants it (WANT). */
+void fetch_pull(struct fetch *fetch);
+void fetch_pull_unless_expected(struct fetch *fetch);
+/* Decoded request content for the worker, never more than was wanted. */
+void fetch_body(struct fetch *fetch, struct zq_slice data, bool end);
+/* The exchange leaves; the fetch goes on only if somebody profits. */
+void fetch_leave(struct fetch *fetch);
+/* Sends what waits for a worker, oldest first, while there is one. */
+void fetch_waiting(struct front_thread *thread);
+
+/* From link.c: a frame of the fetch's stream. ZQ_EPROTO when the worker broke the rules. The
+ * stream is closed by the caller behind END and RESET. */
+int fetch_frame(struct fetch *fetch, const struct zq_wire_frame *frame);
+/* The worker died with this stream open. `hung`: it was killed for not answering. */
+void fetch_orphaned(struct fetch *fetch, bool hung);
+
+#endif

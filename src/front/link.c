@@ -1,0 +1,376 @@
+#include "front/link.h"
+
+#include "front/fetch.h"
+#include "zq/clock.h"
+#include "zq/log.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define LINK_MAGIC 0x4c494e4bu
+#define PULSE_MS 250
+#define SUSPECT_MS 1000
+/* An end of file without a death may be a fork that holds nothing, or the death's news on its way
+ * through super: wait for it that long before blaming the worker. */
+#define BROKEN_GRACE_MS 1000
+#define READ_BYTES (256u << 10)
+#define STREAMS_MAX (1u << 20)
+
+static void on_event(struct zq_io *io, uint32_t events);
+static void on_pulse(struct zq_timer *timer);
+static void on_turn_end(struct zq_defer *defer);
+
+/* `retired`: the link goes because the worker is of an older generation and has nothing left to do
+ * here; the last of its links tells super. */
+static void worker_unref(struct front_worker *worker, bool retired)
+{
+    if (atomic_fetch_sub(&worker->references, 1) != 1)
+        return;
+    if (retired)
+        front_report(ZQ_CONTROL_WORKER_IDLE, worker, "");
+    free(worker);
+}
+
+struct link *link_new(struct front_thread *thread, struct front_worker *worker, int fd)
+{
+    struct link *link = calloc(1, sizeof(*link));
+
+    if (link == NULL)
+        goto fail;
+    *link = (struct link){
+        .magic = LINK_MAGIC,
+        .thread = thread,
+        .worker = worker,
+        .io = {.fd = -1, .on_event = on_event},
+        .flush = {.on_turn_end = on_turn_end},
+        .pulse = {.on_expire = on_pulse},
+    };
+    if (zq_loop_add(thread->loop, &link->io, fd, EPOLLIN) < 0)
+        goto fail;
+    zq_list_append(&thread->links, &link->node);
+    return link;
+fail:
+    free(link);
+    close(fd);
+    worker_unref(worker, false);
+    return NULL;
+}
+
+static void disconnect(struct link *link)
+{
+    int fd = link->io.fd;
+
+    zq_loop_remove(link->thread->loop, &link->io);
+    if (fd >= 0)
+        close(fd);
+}
+
+static void dispose(struct link *link, bool retired)
+{
+    ZQ_CHECK(link, LINK_MAGIC);
+    disconnect(link);
+    zq_timer_cancel(link->thread->loop, &link->pulse);
+    zq_loop_undefer(link->thread->loop, &link->flush);
+    zq_list_remove(&link->node);
+    zq_buf_fini(&link->in);
+    zq_buf_fini(&link->out);
+    free(link->streams);
+    atomic_fetch_sub(&link->worker->outstanding, link->open);
+    worker_unref(link->worker, retired);
+    link->magic = 0;
+    free(link);
+}
+
+void link_free(struct link *link)
+{
+    dispose(link, false);
+}
+
+struct link *link_find(struct front_thread *thread, uint32_t worker)
+{
+    for (struct zq_node *n = thread->links.next; n != &thread->links; n = n->next) {
+        struct link *link = ZQ_CONTAINER(n, struct link, node);
+        if (link->worker->id == worker)
+            return link;
+    }
+    return NULL;
+}
+
+/* The fewest outstanding requests; one that does not answer only if no other does. */
+struct link *link_choose(struct front_thread *thread)
+{
+    unsigned generation = atomic_load_explicit(&thread->front->generation, memory_order_relaxed);
+    struct link *best = NULL;
+    unsigned least = 0;
+
+    for (struct zq_node *n = thread->links.next; n != &thread->links; n = n->next) {
+        struct link *link = ZQ_CONTAINER(n, struct link, node);
+        if (link->broken || link->worker->generation != generation)
+            continue;
+        unsigned load =
+            atomic_load_explicit(&link->worker->outstanding, memory_order_relaxed);
+        if (best == NULL || (best->suspect && !link->suspect) ||
+            (best->suspect == link->suspect && load < least)) {
+            best = link;
+            least = load;
+        }
+    }
+    return best;
+}
+
+/* ---- streams ---- */
+
+static bool more_streams(struct link *link)
+{
+    uint32_t n = link->n_streams ? link->n_streams * 2 : 64;
+
+    if (n > STREAMS_MAX)
+        return false;
+    struct stream *streams = realloc(link->streams, n * sizeof(*streams));
+    if (streams == NULL)
+        return false;
+    for (uint32_t i = n; i-- > link->n_streams;) {
+        streams[i] = (struct stream){.next_free = link->free_stream};
+        link->free_stream = i + 1;
+    }
+    link->streams = streams;
+    link->n_streams = n;
+    return true;
+}
+
+static void ping(struct link *link)
+{
+    link->pinged_ms = zq_loop_now_ms(link->thread->loop);
+    if (zq_wire_encode_number(&link->out, ZQ_WIRE_PING, 0, ++link->ping) == 0)
+        link_flush_later(link);
+}
+
+uint32_t link_open(struct link *link, struct fetch *fetch)
+{
+    if (link->free_stream == 0 && !more_streams(link))
+        return 0;
+    uint32_t index = link->free_stream - 1;
+    struct stream *stream = &link->streams[index];
+    link->free_stream = stream->next_free;
+    /* 12 bits of round above 20 of slot: never 0, and a slot's numbers repeat late. */
+    stream->id = ((++link->round & 0xfff) << 20 | index) + 1;
+    if (stream->id == 0)
+        stream->id = (++link->round & 0x7ff) << 20 | (index + 1);
+    stream->fetch = fetch;
+    link->open++;
+    atomic_fetch_add_explicit(&link->worker->outstanding, 1, memory_order_relaxed);
+    if (link->pulse.deadline_ms == 0) {
+        ping(link);
+        zq_timer_set(link->thread->loop, &link->pulse, PULSE_MS);
+    }
+    return stream->id;
+}
+
+static struct stream *find_stream(struct link *link, uint32_t id)
+{
+    uint32_t index = (id - 1) & (STREAMS_MAX - 1);
+
+    return index < link->n_streams && link->streams[index].id == id ? &link->streams[index] : NULL;
+}
+
+static void close_stream(struct link *link, struct stream *stream)
+{
+    stream->id = 0;
+    stream->fetch = NULL;
+    stream->next_free = link->free_stream;
+    link->free_stream = (uint32_t)(stream - link->streams) + 1;
+    link->open--;
+    atomic_fetch_sub_explicit(&link->worker->outstanding, 1, memory_order_relaxed);
+}
+
+void link_cancel(struct link *link, uint32_t id)
+{
+    struct stream *stream = find_stream(link, id);
+
+    ZQ_ASSERT(stream != NULL);
+    stream->fetch = NULL;
+    if (!link->broken && zq_wire_encode_signal(&link->out, ZQ_WIRE_CANCEL, id, 0) == 0)
+        link_flush_later(link);
+}
+
+/* ---- input ---- */
+
+static void blame(struct link *link, const char *why)
+{
+    if (link->broken)
+        return;
+    zq_log(ZQ_LOG_ERROR, "worker %u: %s", link->worker->id, why);
+    link->broken = true;
+    disconnect(link);
+    front_report(ZQ_CONTROL_WORKER_BAD, link->worker, why);
+}
+
+static int on_pong(struct link *link, const struct zq_wire_frame *frame)
+{
+    uint32_t number;
+    int error = zq_wire_decode_number(frame, &number);
+
+    if (error < 0 || link->pinged_ms == 0 || number != link->ping)
+        return ZQ_EPROTO;
+    link->pinged_ms = 0;
+    link->suspect = false;
+    return 0;
+}
+
+static bool closes_stream(const struct zq_wire_frame *frame)
+{
+    return frame->type == ZQ_WIRE_RESET || (frame->flags & ZQ_WIRE_END) != 0;
+}
+
+static int on_frame(struct link *link, const struct zq_wire_frame *frame)
+{
+    if (frame->type == ZQ_WIRE_PONG)
+        return on_pong(link, frame);
+    struct stream *stream = find_stream(link, frame->stream);
+    if (stream == NULL)
+        return ZQ_EPROTO;
+    int error = stream->fetch != NULL ? fetch_frame(stream->fetch, frame) : 0;
+    if (error == 0 && closes_stream(frame))
+        close_stream(link, find_stream(link, frame->stream));
+    return error;
+}
+
+static int on_input(struct link *link)
+{
+    while (!link->broken) {
+        struct zq_wire_frame frame;
+        size_t used;
+        int error = zq_wire_next(zq_slice(zq_buf_data(&link->in), link->in.n),
+                                 ZQ_WIRE_FROM_WORKER, &frame, &used);
+        if (error == ZQ_EAGAIN)
+            return 0;
+        if (error == 0)
+            error = on_frame(link, &frame);
+        if (error < 0)
+            return error;
+        zq_buf_consume(&link->in, used);
+    }
+    return 0;
+}
+
+static void on_end_of_file(struct link *link)
+{
+    link->broken = true;
+    disconnect(link);
+    zq_timer_set(link->thread->loop, &link->pulse, BROKEN_GRACE_MS);
+}
+
+static void read_frames(struct link *link)
+{
+    char *to = zq_buf_reserve(&link->in, READ_BYTES);
+
+    if (to == NULL)
+        return;
+    ssize_t n = recv(link->io.fd, to, READ_BYTES, 0);
+    if (n < 0 && (errno == EAGAIN || errno == EINTR))
+        return;
+    if (n <= 0) {
+        on_end_of_file(link);
+        return;
+    }
+    zq_buf_commit(&link->in, (size_t)n);
+    int error = on_input(link);
+    if (error == ZQ_EPROTO)
+        blame(link, "broke the wire protocol");
+    else if (error < 0)
+        blame(link, zq_strerror(error));
+    else if (link->in.n == 0 && link->in.cap > READ_BYTES)
+        zq_buf_fini(&link->in);
+}
+
+/* ---- output ---- */
+
+void link_flush_later(struct link *link)
+{
+    if (!link->broken)
+        zq_loop_defer(link->thread->loop, &link->flush);
+}
+
+static void on_turn_end(struct zq_defer *defer)
+{
+    struct link *link = ZQ_CONTAINER(defer, struct link, flush);
+
+    if (link->broken)
+        return;
+    while (link->out.n > 0) {
+        ssize_t n = send(link->io.fd, zq_buf_data(&link->out), link->out.n, MSG_NOSIGNAL);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            break; /* full: EPOLLOUT goes on; dead: the reading side learns it */
+        zq_buf_consume(&link->out, (size_t)n);
+    }
+    zq_loop_modify(link->thread->loop, &link->io,
+                   link->out.n > 0 ? EPOLLIN | EPOLLOUT : EPOLLIN);
+}
+
+static void on_event(struct zq_io *io, uint32_t events)
+{
+    struct link *link = ZQ_CONTAINER(io, struct link, io);
+
+    ZQ_CHECK(link, LINK_MAGIC);
+    if (events & EPOLLOUT)
+        link_flush_later(link);
+    if (events & (EPOLLIN | EPOLLHUP | EPOLLERR))
+        read_frames(link);
+    link_retire_if_idle(link);
+}
+
+/* ---- the pulse ---- */
+
+static void judge_silence(struct link *link, int64_t silent_ms)
+{
+    int64_t limit = link->thread->front->config->timeout_worker_healthcheck;
+
+    if (silent_ms >= SUSPECT_MS && !link->suspect) {
+        link->suspect = true;
+        zq_log(ZQ_LOG_WARNING, "worker %u has not answered for %lld ms", link->worker->id,
+               (long long)silent_ms);
+    }
+    if (limit > 0 && silent_ms >= limit && !atomic_exchange(&link->worker->hung_reported, true))
+        front_report(ZQ_CONTROL_WORKER_HUNG, link->worker, "its event loop does not answer");
+}
+
+static void on_pulse(struct zq_timer *timer)
+{
+    struct link *link = ZQ_CONTAINER(timer, struct link, pulse);
+
+    if (link->broken) {
+        front_report(ZQ_CONTROL_WORKER_BAD, link->worker, "closed its link");
+        return;
+    }
+    if (link->pinged_ms != 0)
+        judge_silence(link, zq_loop_now_ms(link->thread->loop) - link->pinged_ms);
+    else if (link->open > 0)
+        ping(link);
+    if (link->open > 0 || link->pinged_ms != 0)
+        zq_timer_set(link->thread->loop, &link->pulse, PULSE_MS);
+}
+
+/* ---- retiring ---- */
+
+void link_retire_if_idle(struct link *link)
+{
+    if (!link->broken && link->open == 0 &&
+        link->worker->generation < atomic_load(&link->thread->front->generation))
+        dispose(link, true);
+}
+
+void link_orphan(struct link *link, bool hung)
+{
+    link->broken = true;
+    for (uint32_t i = 0; i < link->n_streams; i++) {
+        struct fetch *fetch = link->streams[i].fetch;
+        link->streams[i].fetch = NULL;
+        if (link->streams[i].id != 0 && fetch != NULL)
+            fetch_orphaned(fetch, hung);
+    }
+    link_free(link);
+}

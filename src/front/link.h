@@ -1,0 +1,60 @@
+/* One I/O thread's end of the socketpair to one worker: frames in and out, the streams on it, and
+ * the worker's pulse. Belongs to its thread.
+ *
+ * A stream's slot is taken by link_open and given back when the worker has closed the stream by
+ * END or RESET, also after the fetch has let go of it (link_cancel), so that a frame for a stream
+ * which is not open is always the worker's fault.
+ */
+#ifndef ZQ_FRONT_LINK_H
+#define ZQ_FRONT_LINK_H
+
+#include "front/front.h"
+#include "zq/wire.h"
+
+struct fetch;
+
+struct stream {
+    uint32_t id;         /* 0: free */
+    uint32_t next_free;  /* index + 1 */
+    struct fetch *fetch; /* NULL once cancelled */
+};
+
+struct link {
+    unsigned magic;
+    struct zq_node node; /* in thread->links */
+    struct front_thread *thread;
+    struct front_worker *worker;
+    struct zq_io io;
+    struct zq_buf in, out;
+    struct zq_defer flush;
+    struct stream *streams;
+    uint32_t n_streams, free_stream, open;
+    uint32_t round;          /* makes stream numbers differ when a slot is used again */
+    struct zq_timer pulse;
+    int64_t pinged_ms;       /* 0: no ping is under way */
+    uint32_t ping;
+    bool suspect;            /* did not answer for a second */
+    bool broken;             /* closed or misbehaved: waits for WORKER_DEAD */
+};
+
+/* Takes over `fd` and one reference to `worker`; NULL (and both given back) when out of memory. */
+struct link *link_new(struct front_thread *thread, struct front_worker *worker, int fd);
+/* Frees it; no stream may be open with a fetch. */
+void link_free(struct link *link);
+/* The link of the worker that a new request should go to, or NULL. */
+struct link *link_choose(struct front_thread *thread);
+struct link *link_find(struct front_thread *thread, uint32_t worker);
+
+/* Opens a stream for a fetch: its number, or 0 when out of memory. */
+uint32_t link_open(struct link *link, struct fetch *fetch);
+/* The fetch lets go: the worker is told, and what still comes is dropped. */
+void link_cancel(struct link *link, uint32_t stream);
+/* `link->out` was appended to: it is written once, at the end of the turn. */
+void link_flush_later(struct link *link);
+/* The worker is dead: its fetches are told (fetch_orphaned), the link is freed. */
+void link_orphan(struct link *link, bool hung);
+/* Of an older generation and without a stream: closes and frees the link; the last one of a worker
+ * reports WORKER_IDLE. */
+void link_retire_if_idle(struct link *link);
+
+#endif

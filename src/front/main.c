@@ -1,0 +1,149 @@
+#include "front/front.h"
+
+#include "zq/front.h"
+#include "zq/log.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+static _Noreturn void die(const char *what, int error)
+{
+    zq_log(ZQ_LOG_CRITICAL, "%s: %s", what, zq_strerror(error));
+    exit(1);
+}
+
+static enum zq_log_level level_of(const char *word)
+{
+    static const char *const words[] = {"debug", "info", "warning", "error", "critical"};
+
+    for (size_t i = 0; i < ZQ_ARRAY_SIZE(words); i++)
+        if (strcmp(word, words[i]) == 0)
+            return (enum zq_log_level)i;
+    return ZQ_LOG_DEBUG; /* trace */
+}
+
+static void configure(struct front *front, struct zq_config *config, struct zq_slice text)
+{
+    struct zq_config_error error;
+
+    zq_config_init(config);
+    if (zq_config_load(config, text, &error) < 0) {
+        zq_log(ZQ_LOG_CRITICAL, "%s", error.text);
+        exit(1);
+    }
+    zq_log_init("front", level_of(config->log_level));
+    front->config = config;
+    front->n_threads = (unsigned)config->front_threads;
+    if (front->n_threads < 1 || front->n_threads > FRONT_THREADS_MAX)
+        die("front-threads", ZQ_EINVAL);
+}
+
+static void add_listener(struct front *front, const struct zq_control *m)
+{
+    if (m->n_fds != 1 || front->n_listeners == FRONT_LISTENERS_MAX)
+        die("too many listeners", ZQ_ELIMIT);
+    front->listeners[front->n_listeners++] = m->fds[0];
+}
+
+/* CONFIG, LISTENER…, START. */
+static void await_start(struct front *front, struct zq_config *config)
+{
+    static char text[ZQ_CONTROL_TEXT_MAX];
+    struct zq_control m;
+
+    for (;;) {
+        int error = zq_control_wait(ZQ_CONTROL_FD, &m, text, sizeof(text), -1);
+        if (error < 0)
+            exit(1);
+        if (m.type == ZQ_CONTROL_CONFIG)
+            configure(front, config, m.text);
+        else if (m.type == ZQ_CONTROL_LISTENER)
+            add_listener(front, &m);
+        else if (m.type == ZQ_CONTROL_START && front->config != NULL)
+            return;
+        else
+            die("unexpected message from super", ZQ_EPROTO);
+    }
+}
+
+static void make_shared(struct front *front)
+{
+    const struct zq_config *c = front->config;
+    struct zq_config_error error;
+
+    front->cache = zq_cache_new(c->cache ? c->cache_size : 0);
+    if (front->cache == NULL)
+        die("cache", ZQ_ENOMEM);
+    if (c->proxy_headers) {
+        front->trusted = trusted_peers_new(&c->forwarded_allow_ips, &error);
+        if (front->trusted == NULL) {
+            zq_log(ZQ_LOG_CRITICAL, "%s", error.text);
+            exit(1);
+        }
+    }
+    if (c->access_log) {
+        front->access_log = access_log_new(STDOUT_FILENO);
+        if (front->access_log == NULL)
+            die("access log", ZQ_ENOMEM);
+    }
+}
+
+static void *run_thread(void *argument)
+{
+    struct front_thread *thread = argument;
+
+    zq_loop_run(thread->loop);
+    return NULL;
+}
+
+static void start_threads(struct front *front)
+{
+    for (unsigned i = 0; i < front->n_threads; i++) {
+        int error = front_thread_init(front, i);
+        if (error == 0)
+            error = front_thread_listen(&front->threads[i]);
+        if (error < 0)
+            die("I/O thread", error);
+    }
+    for (unsigned i = 1; i < front->n_threads; i++)
+        if (pthread_create(&front->threads[i].id, NULL, run_thread, &front->threads[i]) != 0)
+            die("I/O thread", ZQ_ENOMEM);
+}
+
+static void finish(struct front *front, struct zq_config *config)
+{
+    for (unsigned i = 1; i < front->n_threads; i++)
+        pthread_join(front->threads[i].id, NULL);
+    front_control_stop(front->threads[0].loop);
+    for (unsigned i = 0; i < front->n_threads; i++)
+        front_thread_fini(&front->threads[i]);
+    zq_cache_free(front->cache);
+    if (front->access_log != NULL)
+        access_log_free(front->access_log);
+    trusted_peers_free(front->trusted);
+    for (unsigned i = 0; i < front->n_listeners; i++)
+        close(front->listeners[i]);
+    zq_config_fini(config);
+}
+
+int zq_front_main(void)
+{
+    static struct front front; /* large: not for the stack */
+    static struct zq_config config;
+
+    zq_log_init("front", ZQ_LOG_INFO);
+    signal(SIGPIPE, SIG_IGN);
+    await_start(&front, &config);
+    make_shared(&front);
+    start_threads(&front);
+    int error = front_control_start(&front, front.threads[0].loop);
+    if (error < 0)
+        die("control channel", error);
+    front_report(ZQ_CONTROL_READY, NULL, "");
+    zq_loop_run(front.threads[0].loop);
+    finish(&front, &config);
+    return 0;
+}

@@ -1,0 +1,285 @@
+#include "front/serve.h"
+
+#include "front/fetch.h"
+
+#include <stdio.h>
+
+#define RUNS_MAX 16
+#define RETRY_AFTER_S 1
+
+/* An exchange under way; lives in its arena. */
+struct serving {
+    struct zq_exchange *exchange;
+    struct front_thread *thread;
+    struct zq_reader reader;
+    struct zq_post wake;
+    struct fetch *fetch; /* that this exchange opened and may feed; NULL when there is none */
+    enum zq_cache_verdict verdict;
+    enum zq_cache_forward forward;
+    bool untrusted_forwarded;
+    bool *gone; /* set when the exchange ends inside a call of ours */
+};
+
+static void pump(struct serving *s);
+
+/* While `gone` is watched, an exchange that ends inside a call says so there: `*s` is not to be
+ * touched any more then. (Not inlined: the compiler would see a pointer to a local escape.) */
+static __attribute__((noinline)) void watch(struct serving *s, bool *gone)
+{
+    s->gone = gone;
+}
+
+/* ---- Cache-Status (RFC 9211) ---- */
+
+static struct zq_slice cache_status(const struct serving *s, const struct zq_entry_info *info,
+                                    char out[128])
+{
+    int n;
+
+    if (!s->thread->front->config->cache)
+        return (struct zq_slice){0};
+    if (s->verdict == ZQ_CACHE_HIT)
+        n = snprintf(out, 128, "zq; hit; ttl=%lld", (long long)info->remaining_s);
+    else if (info != NULL && info->stored)
+        n = snprintf(out, 128, "zq; fwd=%s; stored%s; ttl=%lld",
+                     zq_cache_forward_word(s->forward),
+                     s->verdict == ZQ_CACHE_JOIN ? "; collapsed" : "",
+                     (long long)info->remaining_s);
+    else
+        n = snprintf(out, 128, "zq; fwd=%s%s", zq_cache_forward_word(s->forward),
+                     s->verdict == ZQ_CACHE_JOIN ? "; collapsed" : "");
+    return zq_slice(out, (size_t)n);
+}
+
+/* ---- deciding ---- */
+
+static bool over_limit(struct front_thread *thread)
+{
+    const struct zq_config *c = thread->front->config;
+
+    if (c->limit_concurrency > 0 &&
+        atomic_load_explicit(&thread->front->calls, memory_order_relaxed) >=
+            (uint64_t)c->limit_concurrency)
+        return true;
+    return c->limit_connections > 0 && front_connections(thread) > (uint64_t)c->limit_connections;
+}
+
+static void call_application(struct serving *s, struct zq_writer *writer)
+{
+    if (over_limit(s->thread)) {
+        zq_entry_fail(writer, 503);
+        return;
+    }
+    s->fetch = fetch_start(s->thread, s->exchange, writer);
+    if (s->fetch != NULL)
+        fetch_pull_unless_expected(s->fetch);
+}
+
+static void decide(struct serving *s, bool may_join)
+{
+    const struct zq_request *r = &s->exchange->request;
+    struct zq_cache_request request = {
+        .is_get = r->method_id == ZQ_METHOD_GET,
+        .is_head = r->method_id == ZQ_METHOD_HEAD,
+        .has_body = r->has_body,
+        .untrusted_forwarded = s->untrusted_forwarded,
+        .scheme = r->scheme,
+        .host = r->host,
+        .target = r->target,
+        .fields = &r->fields,
+    };
+    struct zq_writer writer = {0};
+    int verdict = zq_cache_get(s->thread->front->cache, &request, zq_loop_now_ms(s->thread->loop),
+                               may_join, &s->reader, &writer, &s->forward);
+
+    if (verdict < 0) {
+        zq_exchange_error(s->exchange, 503, RETRY_AFTER_S, (struct zq_slice){0});
+        return;
+    }
+    s->verdict = (enum zq_cache_verdict)verdict;
+    bool gone = false;
+    watch(s, &gone);
+    if (s->verdict == ZQ_CACHE_LEAD || s->verdict == ZQ_CACHE_PASS)
+        call_application(s, &writer);
+    if (gone)
+        return;
+    watch(s, NULL);
+    pump(s);
+}
+
+static void on_wake(struct zq_post *post)
+{
+    pump(ZQ_CONTAINER(post, struct serving, wake));
+}
+
+static void on_reader_news(struct zq_reader *reader)
+{
+    struct serving *s = ZQ_CONTAINER(reader, struct serving, reader);
+
+    zq_loop_post(s->thread->loop, &s->wake);
+}
+
+static void on_request(struct zq_http_server *server, struct zq_exchange *exchange)
+{
+    struct serving *s = zq_arena_alloc(&exchange->arena, sizeof(*s));
+
+    if (s == NULL) {
+        zq_exchange_error(exchange, 503, RETRY_AFTER_S, (struct zq_slice){0});
+        return;
+    }
+    *s = (struct serving){
+        .exchange = exchange,
+        .thread = zq_http_server_user(server),
+        .reader = {.notify = on_reader_news},
+        .wake = {.on_post = on_wake},
+    };
+    exchange->user = s;
+    s->untrusted_forwarded = forwarded_apply(s->thread->front->trusted, &exchange->request);
+    decide(s, true);
+}
+
+/* ---- answering ---- */
+
+static void answer_failure(struct serving *s)
+{
+    char text[128];
+    unsigned status = zq_entry_status(&s->reader);
+
+    zq_reader_detach(&s->reader);
+    zq_exchange_error(s->exchange, status, status == 503 ? RETRY_AFTER_S : 0,
+                      cache_status(s, NULL, text));
+}
+
+/* Released from another's fetch: this request goes by itself, and not one behind the other. */
+static void go_alone(struct serving *s)
+{
+    zq_reader_detach(&s->reader);
+    decide(s, false);
+}
+
+static size_t start(struct serving *s, const struct iovec *runs, int n, bool end)
+{
+    struct zq_entry_info info;
+    char text[128];
+
+    zq_entry_describe(&s->reader, zq_loop_now_ms(s->thread->loop), &info);
+    struct zq_response_head head = {
+        .status = info.status,
+        .block = info.block,
+        .content_length = info.content_length,
+        .age = s->verdict == ZQ_CACHE_HIT ? info.age_s : -1,
+        .close = info.close,
+    };
+    head.cache_status = cache_status(s, &info, text);
+    return zq_exchange_start(s->exchange, &head, runs, n, end);
+}
+
+static size_t length_of(const struct iovec *runs, int n)
+{
+    size_t bytes = 0;
+
+    for (int i = 0; i < n; i++)
+        bytes += runs[i].iov_len;
+    return bytes;
+}
+
+/* Moves what there is; true while it may go on. The exchange may end inside. */
+static bool move_content(struct serving *s)
+{
+    struct iovec runs[RUNS_MAX];
+    bool end, gone = false;
+    int n = zq_reader_peek(&s->reader, runs, RUNS_MAX, &end);
+    bool started = zq_exchange_started(s->exchange);
+
+    if (n == 0 && !end && started)
+        return false;
+    watch(s, &gone);
+    size_t accepted = started ? zq_exchange_write(s->exchange, runs, n, end)
+                              : start(s, runs, n, end);
+    if (gone)
+        return false;
+    watch(s, NULL);
+    if (accepted > 0)
+        zq_reader_advance(&s->reader, accepted);
+    return !end && n > 0 && accepted == length_of(runs, n);
+}
+
+static void pump(struct serving *s)
+{
+    switch (zq_reader_state(&s->reader)) {
+    case ZQ_READER_WAITING:
+        break;
+    case ZQ_READER_RELEASED:
+        go_alone(s);
+        break;
+    case ZQ_READER_FAILED:
+        answer_failure(s);
+        break;
+    case ZQ_READER_ABORTED:
+        zq_exchange_abort(s->exchange);
+        break;
+    case ZQ_READER_OPEN:
+    case ZQ_READER_COMPLETE:
+        while (move_content(s))
+            ;
+        break;
+    }
+}
+
+/* ---- the exchange's other events ---- */
+
+static void on_body(struct zq_exchange *exchange, struct zq_slice data, bool end)
+{
+    struct serving *s = exchange->user;
+
+    if (s->fetch != NULL)
+        fetch_body(s->fetch, data, end);
+}
+
+static void on_writable(struct zq_exchange *exchange)
+{
+    pump(exchange->user);
+}
+
+void serve_fetch_ended(struct zq_exchange *exchange)
+{
+    struct serving *s = exchange->user;
+
+    s->fetch = NULL;
+}
+
+static const char *rung(const struct zq_exchange *exchange)
+{
+    const struct serving *s = exchange->user;
+
+    if (s == NULL)
+        return "reject";
+    if (s->verdict == ZQ_CACHE_HIT)
+        return "hit";
+    return s->verdict == ZQ_CACHE_JOIN ? "collapsed" : "app";
+}
+
+static void on_done(struct zq_http_server *server, struct zq_exchange *exchange)
+{
+    struct front_thread *thread = zq_http_server_user(server);
+    struct serving *s = exchange->user;
+
+    if (thread->front->access_log != NULL)
+        access_log_line(thread->front->access_log, &thread->line, exchange, rung(exchange),
+                        front_wall_clock(thread));
+    if (s == NULL)
+        return;
+    if (s->gone != NULL)
+        *s->gone = true;
+    zq_reader_detach(&s->reader);
+    zq_loop_unpost(thread->loop, &s->wake);
+    if (s->fetch != NULL)
+        fetch_leave(s->fetch);
+}
+
+const struct zq_http_handler serve_handler = {
+    .on_request = on_request,
+    .on_body = on_body,
+    .on_writable = on_writable,
+    .on_done = on_done,
+};
