@@ -49,6 +49,10 @@ OPTIMIZE := -Og -g3 -fno-omit-frame-pointer -DZQ_DEBUG=1
 else ifeq ($(BUILD),asan)
 OPTIMIZE := -O1 -g -fno-omit-frame-pointer -DZQ_DEBUG=1
 SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all
+# Shared, gcc's two runtimes ignore each other's log_path, and ci/test needs the reports.
+ifeq ($(findstring clang,$(CC)),)
+SANITIZE += -static-libasan -static-libubsan
+endif
 WORKER_SANITIZE := $(SANITIZE)
 else ifeq ($(BUILD),tsan)
 OPTIMIZE := -O1 -g -fno-omit-frame-pointer -DZQ_DEBUG=1
@@ -102,6 +106,7 @@ help:
 
 ## build       zq and zq-worker for PYTHON, in build/<BUILD> (the default target)
 build: $O/zq zq-worker
+	@:
 zq-worker:
 
 ## workers     a zq-worker for each Python 3.11, 3.12, 3.13 that is present
@@ -117,6 +122,7 @@ serve:
 unit: unit-build
 	@ci/test --unit $(BUILD)
 unit-build: $(TEST_BIN)
+	@:
 
 ## test        set up, build, run the unit tests and pytest (BUILD=release)
 test:
