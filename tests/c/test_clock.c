@@ -1,0 +1,106 @@
+/* src/base/clock.c: HTTP dates (RFC 9110 5.6.7). */
+#include "zq/clock.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+
+#include <cmocka.h>
+
+#define EXAMPLE 784111777 /* Sun, 06 Nov 1994 08:49:37 GMT */
+
+static void formats_imf_fixdate(void **state)
+{
+    char out[ZQ_DATE_SIZE];
+
+    (void)state;
+    zq_date_format(EXAMPLE, out);
+    assert_memory_equal(out, "Sun, 06 Nov 1994 08:49:37 GMT", ZQ_DATE_SIZE);
+    zq_date_format(0, out);
+    assert_memory_equal(out, "Thu, 01 Jan 1970 00:00:00 GMT", ZQ_DATE_SIZE);
+    zq_date_format(-5, out);
+    assert_memory_equal(out, "Thu, 01 Jan 1970 00:00:00 GMT", ZQ_DATE_SIZE);
+}
+
+/* "A recipient … MUST accept all three HTTP-date formats." */
+static void reads_all_three_forms(void **state)
+{
+    static const char *const forms[] = {
+        "Sun, 06 Nov 1994 08:49:37 GMT",
+        "Sunday, 06-Nov-94 08:49:37 GMT",
+        "Sun Nov  6 08:49:37 1994",
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ZQ_ARRAY_SIZE(forms); i++) {
+        time_t t = 0;
+        assert_int_equal(zq_date_parse(zq_slice_str(forms[i]), &t), 0);
+        assert_int_equal(t, EXAMPLE);
+    }
+}
+
+/* "Recipients of a timestamp value in rfc850-date format … MUST interpret a timestamp that appears
+ * to be more than 50 years in the future as representing the most recent year in the past". */
+static void two_digit_years_lie_within_fifty_years(void **state)
+{
+    time_t now = zq_wall_clock(), t;
+    struct tm tm;
+
+    (void)state;
+    gmtime_r(&now, &tm);
+    int year = tm.tm_year + 1900;
+    assert_int_equal(zq_date_parse(ZQ_SLICE("Friday, 31-Dec-99 00:00:00 GMT"), &t), 0);
+    gmtime_r(&t, &tm);
+    assert_int_equal(tm.tm_year + 1900, year <= 2048 ? 1999 : 2099);
+}
+
+static void refuses_what_is_no_date(void **state)
+{
+    static const char *const bad[] = {
+        "", "0", "-1", "Sun", "Sun, ", "Sun, 06 Nov 1994 08:49:37", "Sun, 06 Nov 1994 08:49:37 UTC",
+        "Sun, 06 nov 1994 08:49:37 GMT", "Sun, 6 Nov 1994 08:49:37 GMT",
+        "Sun, 32 Nov 1994 08:49:37 GMT", "Sun, 00 Nov 1994 08:49:37 GMT",
+        "Sun, 06 Nov 1994 24:00:00 GMT", "Sun, 06 Nov 1994 08:60:00 GMT",
+        "Sun, 06 Nov 1994 08:49:37 GMT ", "Sun Nov 6 08:49:37 1994", "Sunday, 06-Nov-1994 08:49:37 GMT",
+        "Sun, 06 Nov 19x4 08:49:37 GMT",
+    };
+    time_t t;
+
+    (void)state;
+    for (size_t i = 0; i < ZQ_ARRAY_SIZE(bad); i++)
+        assert_int_equal(zq_date_parse(zq_slice_str(bad[i]), &t), ZQ_EINVAL);
+}
+
+static void what_is_formatted_reads_back(void **state)
+{
+    (void)state;
+    for (time_t t = 0; t < 4102444800; t += 86400 * 3 + 3671) {
+        char out[ZQ_DATE_SIZE];
+        time_t back;
+        zq_date_format(t, out);
+        assert_int_equal(zq_date_parse(zq_slice(out, ZQ_DATE_SIZE), &back), 0);
+        assert_int_equal(back, t);
+    }
+}
+
+static void monotonic_clocks_agree(void **state)
+{
+    int64_t us = zq_now_us(), ms = zq_now_ms();
+
+    (void)state;
+    assert_true(ms >= us / 1000);
+    assert_true(ms - us / 1000 < 5000);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(formats_imf_fixdate),
+        cmocka_unit_test(reads_all_three_forms),
+        cmocka_unit_test(two_digit_years_lie_within_fifty_years),
+        cmocka_unit_test(refuses_what_is_no_date),
+        cmocka_unit_test(what_is_formatted_reads_back),
+        cmocka_unit_test(monotonic_clocks_agree),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,260 @@
+/* src/wire: frames survive the way there and back, and nothing else is accepted. */
+#include "zq/wire.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#define assert_slice(actual, expected) assert_true(zq_slice_eq((actual), (expected)))
+
+static struct zq_field two_fields[] = {
+    {{"host", 4}, {"example.org", 11}},
+    {{"x-empty", 7}, {"", 0}},
+};
+
+static struct zq_wire_request a_request(void)
+{
+    return (struct zq_wire_request){
+        .version_minor = 1,
+        .method = ZQ_SLICE("POST"),
+        .scheme = ZQ_SLICE("http"),
+        .raw_path = ZQ_SLICE("/a%20b"),
+        .path = ZQ_SLICE("/a b"),
+        .query = ZQ_SLICE("q=1"),
+        .client = ZQ_SLICE("192.0.2.1"),
+        .client_port = 50000,
+        .server = ZQ_SLICE("192.0.2.2"),
+        .server_port = 80,
+        .fields = {two_fields, 2},
+        .body = ZQ_SLICE("body"),
+    };
+}
+
+static struct zq_slice bytes_of(const struct zq_buf *b)
+{
+    return zq_slice(zq_buf_data(b), b->n);
+}
+
+static void request_goes_there_and_back(void **state)
+{
+    struct zq_buf out = {0};
+    struct zq_arena arena = {0};
+    struct zq_wire_request in = a_request(), back;
+    struct zq_wire_frame frame;
+    size_t used;
+
+    (void)state;
+    assert_int_equal(zq_wire_encode_request(&out, 9, &in, ZQ_WIRE_END), 0);
+    zq_wire_restream(zq_buf_data(&out), 10);
+    assert_int_equal(zq_wire_next(bytes_of(&out), ZQ_WIRE_FROM_FRONT, &frame, &used), 0);
+    assert_int_equal(used, out.n);
+    assert_int_equal(frame.type, ZQ_WIRE_REQUEST);
+    assert_int_equal(frame.stream, 10);
+    assert_int_equal(frame.flags, ZQ_WIRE_END);
+    assert_int_equal(zq_wire_decode_request(frame.payload, &arena, &back), 0);
+    assert_int_equal(back.version_minor, 1);
+    assert_slice(back.method, in.method);
+    assert_slice(back.scheme, in.scheme);
+    assert_slice(back.raw_path, in.raw_path);
+    assert_slice(back.path, in.path);
+    assert_slice(back.query, in.query);
+    assert_slice(back.client, in.client);
+    assert_slice(back.server, in.server);
+    assert_slice(back.body, in.body);
+    assert_int_equal(back.client_port, 50000);
+    assert_int_equal(back.server_port, 80);
+    assert_int_equal(back.fields.n, 2);
+    assert_slice(back.fields.v[0].value, in.fields.v[0].value);
+    assert_int_equal(back.fields.v[1].value.n, 0);
+    zq_arena_fini(&arena);
+    zq_buf_fini(&out);
+}
+
+static void a_path_without_escapes_is_sent_once(void **state)
+{
+    struct zq_buf with = {0}, without = {0};
+    struct zq_arena arena = {0};
+    struct zq_wire_request in = a_request(), back;
+    struct zq_wire_frame frame;
+    size_t used;
+
+    (void)state;
+    assert_int_equal(zq_wire_encode_request(&with, 1, &in, 0), 0);
+    in.path = in.raw_path;
+    assert_int_equal(zq_wire_encode_request(&without, 1, &in, 0), 0);
+    assert_int_equal(with.n - without.n, 4);
+    assert_int_equal(zq_wire_next(bytes_of(&without), ZQ_WIRE_FROM_FRONT, &frame, &used), 0);
+    assert_int_equal(zq_wire_decode_request(frame.payload, &arena, &back), 0);
+    assert_slice(back.path, in.raw_path);
+    zq_arena_fini(&arena);
+    zq_buf_fini(&with);
+    zq_buf_fini(&without);
+}
+
+static void response_goes_there_and_back(void **state)
+{
+    struct zq_buf out = {0};
+    struct zq_arena arena = {0};
+    struct zq_wire_response in = {200, {two_fields, 2}, ZQ_SLICE("x")}, back;
+    struct zq_wire_frame frame;
+    size_t used;
+
+    (void)state;
+    assert_int_equal(zq_wire_encode_response(&out, 3, &in, 0), 0);
+    assert_int_equal(zq_wire_next(bytes_of(&out), ZQ_WIRE_FROM_WORKER, &frame, &used), 0);
+    assert_int_equal(zq_wire_decode_response(frame.payload, &arena, &back), 0);
+    assert_int_equal(back.status, 200);
+    assert_int_equal(back.fields.n, 2);
+    assert_slice(back.body, in.body);
+    zq_arena_fini(&arena);
+    zq_buf_fini(&out);
+}
+
+/* Every prefix of a stream of frames is "not yet", and says how much is needed once it can. */
+static void prefixes_are_incomplete(void **state)
+{
+    struct zq_buf out = {0};
+    struct zq_wire_request in = a_request();
+    struct zq_wire_frame frame;
+    size_t used;
+
+    (void)state;
+    assert_int_equal(zq_wire_encode_request(&out, 1, &in, 0), 0);
+    for (size_t n = 0; n < out.n; n++) {
+        assert_int_equal(
+            zq_wire_next(zq_slice(zq_buf_data(&out), n), ZQ_WIRE_FROM_FRONT, &frame, &used),
+            ZQ_EAGAIN);
+        assert_int_equal(used, n < ZQ_WIRE_HEADER_SIZE ? 0 : out.n);
+    }
+    zq_buf_fini(&out);
+}
+
+struct raw_header {
+    uint32_t length, stream;
+    uint8_t type, flags;
+    uint16_t zero;
+};
+
+static void headers_that_no_peer_may_send_are_refused(void **state)
+{
+    static const struct {
+        enum zq_wire_from from;
+        struct raw_header h;
+    } rows[] = {
+        {ZQ_WIRE_FROM_WORKER, {36, 1, ZQ_WIRE_REQUEST, 0, 0}}, /* wrong side */
+        {ZQ_WIRE_FROM_FRONT, {4, 1, ZQ_WIRE_RESPONSE, 0, 0}},
+        {ZQ_WIRE_FROM_FRONT, {0, 1, ZQ_WIRE_WANT, 0, 0}},
+        {ZQ_WIRE_FROM_WORKER, {0, 1, ZQ_WIRE_CANCEL, 0, 0}},
+        {ZQ_WIRE_FROM_WORKER, {4, 0, ZQ_WIRE_PING, 0, 0}},
+        {ZQ_WIRE_FROM_WORKER, {0, 1, 0, 0, 0}}, /* no such type */
+        {ZQ_WIRE_FROM_WORKER, {0, 1, ZQ_WIRE_TYPE_COUNT, 0, 0}},
+        {ZQ_WIRE_FROM_WORKER, {0, 1, 255, 0, 0}},
+        {ZQ_WIRE_FROM_WORKER, {4, 0, ZQ_WIRE_RESPONSE, 0, 0}}, /* stream or none */
+        {ZQ_WIRE_FROM_WORKER, {4, 1, ZQ_WIRE_PONG, 0, 0}},
+        {ZQ_WIRE_FROM_WORKER, {3, 1, ZQ_WIRE_RESPONSE, 0, 0}}, /* lengths */
+        {ZQ_WIRE_FROM_WORKER, {ZQ_WIRE_PAYLOAD_MAX + 1, 1, ZQ_WIRE_BODY, 0, 0}},
+        {ZQ_WIRE_FROM_WORKER, {UINT32_MAX, 1, ZQ_WIRE_BODY, 0, 0}},
+        {ZQ_WIRE_FROM_WORKER, {5, 1, ZQ_WIRE_CREDIT, 0, 0}},
+        {ZQ_WIRE_FROM_WORKER, {1, 1, ZQ_WIRE_RESET, 0, 0}},
+        {ZQ_WIRE_FROM_WORKER, {0, 1, ZQ_WIRE_BODY, 2, 0}}, /* flags */
+        {ZQ_WIRE_FROM_WORKER, {0, 1, ZQ_WIRE_RESET, ZQ_WIRE_END, 0}},
+        {ZQ_WIRE_FROM_WORKER, {4, 1, ZQ_WIRE_CREDIT, ZQ_WIRE_END, 0}},
+        {ZQ_WIRE_FROM_WORKER, {0, 1, ZQ_WIRE_BODY, 0, 1}}, /* reserved */
+    };
+    struct zq_wire_frame frame;
+    size_t used;
+
+    (void)state;
+    for (size_t i = 0; i < ZQ_ARRAY_SIZE(rows); i++)
+        assert_int_equal(zq_wire_next(zq_slice(&rows[i].h, sizeof(rows[i].h)), rows[i].from, &frame,
+                                      &used),
+                         ZQ_EPROTO);
+}
+
+static void numbers(void **state)
+{
+    struct zq_buf out = {0};
+    struct zq_wire_frame frame;
+    size_t used;
+    uint32_t number;
+
+    (void)state;
+    assert_int_equal(zq_wire_encode_number(&out, ZQ_WIRE_CREDIT, 1, 4096), 0);
+    assert_int_equal(zq_wire_next(bytes_of(&out), ZQ_WIRE_FROM_WORKER, &frame, &used), 0);
+    assert_int_equal(zq_wire_decode_number(&frame, &number), 0);
+    assert_int_equal(number, 4096);
+    uint32_t bad[] = {0, ZQ_WIRE_CREDIT_MAX + 1, UINT32_MAX};
+    for (size_t i = 0; i < ZQ_ARRAY_SIZE(bad); i++) {
+        frame.payload = zq_slice(&bad[i], sizeof(bad[i]));
+        assert_int_equal(zq_wire_decode_number(&frame, &number), ZQ_EPROTO);
+    }
+    zq_buf_fini(&out);
+}
+
+static void too_much_is_not_encoded(void **state)
+{
+    struct zq_buf out = {0};
+    struct zq_wire_response r = {200, {NULL, 0}, {0}};
+    char *big = calloc(1, ZQ_WIRE_PAYLOAD_MAX + 1);
+
+    (void)state;
+    r.body = zq_slice(big, ZQ_WIRE_PAYLOAD_MAX);
+    assert_int_equal(zq_wire_encode_response(&out, 1, &r, 0), ZQ_ELIMIT);
+    assert_int_equal(
+        zq_wire_encode_body(&out, 1, zq_slice(big, ZQ_WIRE_PAYLOAD_MAX + 1), 0), ZQ_ELIMIT);
+    assert_int_equal(out.n, 0);
+    free(big);
+    zq_buf_fini(&out);
+}
+
+/* Every truncation, and thousands of random changes, of a payload decode to slices inside the
+ * payload, or to an error: never beyond (the sanitizers watch). */
+static void damaged_payloads_stay_inside(void **state)
+{
+    struct zq_buf out = {0};
+    struct zq_arena arena = {0};
+    struct zq_wire_request in = a_request(), back;
+
+    (void)state;
+    srand(11);
+    assert_int_equal(zq_wire_encode_request(&out, 1, &in, 0), 0);
+    size_t n = out.n - ZQ_WIRE_HEADER_SIZE;
+    for (int i = 0; i < 20000; i++) {
+        size_t length = (size_t)i < n ? (size_t)i : n;
+        char *copy = malloc(length ? length : 1);
+        memcpy(copy, zq_buf_data(&out) + ZQ_WIRE_HEADER_SIZE, length);
+        for (int k = rand() % 4; i >= (int)n && k >= 0; k--)
+            copy[(size_t)rand() % (k == 0 ? 40 : length)] = (char)rand();
+        int error = zq_wire_decode_request(zq_slice(copy, length), &arena, &back);
+        if (error == 0) {
+            assert_true(back.method.p >= copy && back.method.n <= length);
+            for (size_t f = 0; f < back.fields.n; f++)
+                assert_true(back.fields.v[f].value.p + back.fields.v[f].value.n <= copy + length);
+            assert_true(back.body.p + back.body.n == copy + length);
+        } else {
+            assert_int_equal(error, ZQ_EPROTO);
+        }
+        zq_arena_reset(&arena);
+        free(copy);
+    }
+    zq_arena_fini(&arena);
+    zq_buf_fini(&out);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(request_goes_there_and_back),
+        cmocka_unit_test(a_path_without_escapes_is_sent_once),
+        cmocka_unit_test(response_goes_there_and_back),
+        cmocka_unit_test(prefixes_are_incomplete),
+        cmocka_unit_test(headers_that_no_peer_may_send_are_refused),
+        cmocka_unit_test(numbers),
+        cmocka_unit_test(too_much_is_not_encoded),
+        cmocka_unit_test(damaged_payloads_stay_inside),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
