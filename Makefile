@@ -32,7 +32,7 @@ O := build/$(BUILD)
 WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
             -Wold-style-definition -Wpointer-arith -Wvla -Wformat=2 -Wundef \
             -Wwrite-strings -Wimplicit-fallthrough -Wredundant-decls \
-            -Wno-unused-parameter -Werror
+            -Wno-unused-parameter -Wno-format-zero-length -Werror
 
 HARDENING := -fstack-protector-strong -fPIE
 ifeq ($(shell uname -m),x86_64)

@@ -14,6 +14,7 @@ DOORS = {
     "include/zq/http.h": '/* room: http */\n#include "zq/loop.h"\n',
     "include/zq/cache.h": '/* room: cache */\n#include "zq/base.h"\n',
     "include/zq/wire.h": '/* room: wire */\n#include "zq/base.h"\n',
+    "include/zq/front.h": "/* room: front */\n",
 }
 
 
@@ -41,6 +42,7 @@ def test_what_the_table_allows(tmp_path):
             "src/front/b.c": '#include "b.h"\n#include "front/b.h"\n',
             "src/front/b.h": "",
             "src/worker/a.c": "#include <Python.h>\n# include <sys/epoll.h>\n",
+            "src/super/main.c": '#include "zq/front.h"\n',
             "src/net/tls.c": "#include <openssl/ssl.h>\n",
             "src/http/h1.c": '#include "llhttp.h"\n',
             "python/zq/__init__.py": "import asyncio\nfrom . import x\nfrom zq import y\n",
@@ -56,6 +58,7 @@ def test_what_the_table_allows(tmp_path):
         ("src/cache/key.c", "#include <zq/http.h>\n", 1, "<zq/http.h>"),
         ("src/worker/a.c", '#include "zq/cache.h"\n', 1, "zq/cache.h"),
         ("src/super/a.c", '\n\n#include "zq/wire.h"\n', 3, "zq/wire.h"),
+        ("src/super/a.c", '#include "zq/front.h"\n', 1, "zq/front.h"),
         ("src/net/a.c", '#include "zq/http.h"\n', 1, "zq/http.h"),
         ("src/front/a.c", "#include <Python.h>\n", 1, "CPython is for worker"),
         ("src/http/a.c", "#include <openssl/ssl.h>\n", 1, "OpenSSL is for net"),
