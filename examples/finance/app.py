@@ -11,7 +11,7 @@ from pathlib import Path
 
 from quart import Quart, Response, jsonify, render_template, request, url_for
 from quart.typing import ResponseReturnValue
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, NotFound
 
 import caching
 import formats
@@ -81,6 +81,8 @@ async def error_page(error: HTTPException) -> ResponseReturnValue:
     A GET is not asked what it would like: its 404 is shared, whatever the Accept field.
     """
     code = error.code or 500
+    if error.description == NotFound.description:
+        error.description = "There is no page at this address."
     if request.path.startswith("/api/") or (request.method == "POST" and _wants_json()):
         response = jsonify({"status": code, "error": error.name, "detail": error.description})
     else:

@@ -29,7 +29,7 @@ def public(max_age: int, *, s_maxage: int | None = None) -> Callable[[View[P]], 
 
 def personal(view: View[P]) -> View[P]:
     """One user's page: no cache keeps it, not even the browser's."""
-    return _saying(PERSONAL)(view)
+    return _saying(PERSONAL, vary="Cookie")(view)
 
 
 def never(view: View[P]) -> View[P]:
@@ -37,12 +37,14 @@ def never(view: View[P]) -> View[P]:
     return _saying(NEVER)(view)
 
 
-def _saying(value: str) -> Callable[[View[P]], View[P]]:
+def _saying(value: str, vary: str | None = None) -> Callable[[View[P]], View[P]]:
     def decorate(view: View[P]) -> View[P]:
         @wraps(view)
         async def wrapped(*args: P.args, **kwargs: P.kwargs) -> ResponseReturnValue:
             response = await make_response(await view(*args, **kwargs))
             response.headers["Cache-Control"] = value
+            if vary is not None:
+                response.vary.add(vary)
             return response
 
         return wrapped

@@ -15,6 +15,8 @@ WIDTH, HEIGHT = 960, 340
 """The view box of price_chart."""
 LEFT, RIGHT, TOP = 8, 904, 14
 PLOT_BOTTOM, VOLUME_TOP, VOLUME_BOTTOM = 238, 256, 310
+LINE_POINTS, AVERAGE_POINTS = 400, 140
+"""How many points a line has at most; more could not be told apart on a screen."""
 MONTHS = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()
 
 Series = Sequence[float | None]
@@ -38,24 +40,27 @@ def price_chart(
     bottom = VOLUME_BOTTOM if volumes else PLOT_BOTTOM
     plot = _Plot(len(closes), ticks[0], ticks[-1])
     parts = [
-        f'<svg class="chart" viewBox="0 0 {WIDTH} {bottom + 28}" role="img" '
+        f'<svg class="chart broad" viewBox="0 0 {WIDTH} {bottom + 28}" role="img" '
         f'aria-label="{label}, {dates[0]} to {dates[-1]}">',
         f'<defs><linearGradient id="fade-{name}" x1="0" y1="0" x2="0" y2="1">'
         '<stop class="fade-from" offset="0"/><stop class="fade-to" offset="1"/>'
         "</linearGradient></defs>",
-        _grid(plot, ticks),
+        _grid(plot, ticks, closes[-1]),
         _calendar(plot, dates, bottom),
         _volume_bars(plot, volumes, closes),
         _area(plot, closes, f"fade-{name}"),
     ]
-    parts += [f'<path class="{css}" d="{plot.path(series)}"/>' for css, series in averages]
-    parts += [f'<path class="line" d="{plot.path(closes)}"/>', _last_price(plot, closes[-1])]
+    parts += [
+        f'<path class="{css}" d="{plot.path(series, AVERAGE_POINTS)}"/>' for css, series in averages
+    ]
+    parts.append(f'<path class="line" d="{plot.path(closes, LINE_POINTS)}"/>')
+    parts.append(_last_price(plot, closes[-1]))
     return Markup("".join(parts) + "</svg>")
 
 
 def sparkline(values: Sequence[float], width: int = 132, height: int = 36) -> Markup:
     """A line without axes, green or red by whether it ended higher; at most 66 points."""
-    thin = thinned(values, width // 2)
+    thin = [values[index] for index in spread(len(values), width // 2)]
     low, high = min(thin), max(thin)
     scale = (height - 4) / ((high - low) or 1.0)
     step = width / max(1, len(thin) - 1)
@@ -64,16 +69,18 @@ def sparkline(values: Sequence[float], width: int = 132, height: int = 36) -> Ma
     )
     css = "up" if values[-1] >= values[0] else "down"
     return Markup(
-        f'<svg class="spark {css}" viewBox="0 0 {width} {height}" aria-hidden="true">'
+        f'<svg class="spark {css}" viewBox="0 0 {width} {height}" '
+        'preserveAspectRatio="none" aria-hidden="true">'
         f'<polyline points="{points}"/></svg>'
     )
 
 
-def range_bar(low: float, high: float, value: float) -> Markup:
-    """Where `value` stands between `low` and `high`: a dot on a line, 80 units long."""
-    at = 4 + 72 * (value - low) / ((high - low) or 1.0)
+def range_bar(low: float, high: float, value: float, width: int = 80) -> Markup:
+    """Where `value` stands between `low` and `high`: a dot on a line, `width` units long."""
+    at = 4 + (width - 8) * (value - low) / ((high - low) or 1.0)
     return Markup(
-        '<svg class="range" viewBox="0 0 80 10" aria-hidden="true"><path d="M4 5H76"/>'
+        f'<svg class="range" viewBox="0 0 {width} 10" aria-hidden="true">'
+        f'<path d="M4 5H{width - 4}"/>'
         f'<circle cx="{at:.0f}" cy="5" r="3.5"/></svg>'
     )
 
@@ -98,7 +105,8 @@ def histogram_chart(counts: Sequence[int], edges: Sequence[float]) -> Markup:
             parts.append(_text(x + step / 2, y - 4, str(count), "count"))
     for index, edge in enumerate(edges):
         if index % 2 == len(edges) // 2 % 2:
-            parts.append(_text(8 + (index + 1) * step, tall - 8, f"{100 * edge:+g} %", "mid"))
+            label = f"{100 * edge:+g}".replace("-", "\N{MINUS SIGN}") if edge else "0"
+            parts.append(_text(8 + (index + 1) * step, tall - 8, f"{label} %", "mid"))
     return Markup("".join(parts) + "</svg>")
 
 
@@ -139,10 +147,10 @@ def nice_ticks(low: float, high: float, count: int) -> list[float]:
     return [round(index * step, 10) for index in range(first, last + 1)]
 
 
-def thinned(values: Sequence[float], most: int) -> list[float]:
-    """At most about `most` of the values, evenly spread, the last always among them."""
-    stride = max(1, -(-len(values) // most))
-    return list(values[::-1][::stride])[::-1]
+def spread(count: int, most: int) -> range:
+    """At most `most` of the indexes below `count`, evenly spread, the last always among them."""
+    stride = max(1, -(-count // most))
+    return range((count - 1) % stride, count, stride)
 
 
 class _Plot:
@@ -159,11 +167,12 @@ class _Plot:
     def y(self, value: float) -> float:
         return PLOT_BOTTOM - (value - self.low) * self.scale
 
-    def path(self, series: Series) -> str:
-        """An SVG path through the known values, in relative steps: they are short."""
+    def path(self, series: Series, most: int) -> str:
+        """An SVG path through about `most` of the known values, in short relative steps."""
         parts: list[str] = []
         last_x = last_y = 0
-        for index, value in enumerate(series):
+        for index in spread(len(series), most):
+            value = series[index]
             if value is None:
                 continue
             x, y = round(self.x(index) * 10), round(self.y(value) * 10)
@@ -180,9 +189,11 @@ def _tenth(tenths: int) -> str:
     return f"{sign}{whole}.{rest}" if rest else f"{sign}{whole}"
 
 
-def _grid(plot: _Plot, ticks: Sequence[float]) -> str:
+def _grid(plot: _Plot, ticks: Sequence[float], last: float) -> str:
+    """Lines and labels, without the label that the last price's tag would lie upon."""
+    clear = [t for t in ticks if abs(plot.y(t) - plot.y(last)) > 16]
     lines = (f'<path class="grid" d="M{LEFT} {plot.y(t):.1f}H{RIGHT}"/>' for t in ticks)
-    labels = (_text(RIGHT + 8, plot.y(t) + 4, _shortest(t, ticks), "end") for t in ticks)
+    labels = (_text(RIGHT + 8, plot.y(t) + 4, _shortest(t, ticks), "end") for t in clear)
     return "".join([*lines, *labels])
 
 
@@ -206,27 +217,27 @@ def _volume_bars(plot: _Plot, volumes: Sequence[int], closes: Sequence[float]) -
     """One path for days that rose and one for those that fell; bars a day wide, or wider."""
     if not volumes:
         return ""
-    stride = max(1, len(volumes) // 260)
+    bars = spread(len(volumes), 260)
     top = max(volumes)
-    paths = {"bar-up": [], "bar-down": []}  # type: dict[str, list[str]]
-    for index in range(0, len(volumes), stride):
+    paths: dict[str, list[str]] = {"bar-up": [], "bar-down": []}
+    for index in bars:
         height = (VOLUME_BOTTOM - VOLUME_TOP) * volumes[index] / top
         rose = index == 0 or closes[index] >= closes[index - 1]
-        bar = f"M{plot.x(index):.1f} {VOLUME_BOTTOM}v-{height:.1f}"
-        paths["bar-up" if rose else "bar-down"].append(bar)
-    width = max(1.0, plot.step * stride * 0.68)
+        paths["bar-up" if rose else "bar-down"].append(
+            f"M{plot.x(index):.1f} {VOLUME_BOTTOM}v-{height:.1f}"
+        )
+    width = max(1.0, plot.step * bars.step * 0.68)
     return "".join(
-        f'<path class="volume {css}" stroke-width="{width:.1f}" d="{"".join(bars)}"/>'
-        for css, bars in paths.items()
+        f'<path class="volume {css}" stroke-width="{width:.1f}" d="{"".join(parts)}"/>'
+        for css, parts in paths.items()
     )
 
 
 def _area(plot: _Plot, closes: Sequence[float], fade: str) -> str:
-    """The filled shape below the line, from about 150 of its points."""
-    stride = max(1, len(closes) // 150)
-    indexes = [*range(0, len(closes) - 1, stride), len(closes) - 1]
+    """The filled shape below the line."""
+    indexes = spread(len(closes), AVERAGE_POINTS)
     points = "L".join(f"{plot.x(i):.0f} {plot.y(closes[i]):.0f}" for i in indexes)
-    shape = f"M{LEFT} {PLOT_BOTTOM}L{points}V{PLOT_BOTTOM}Z"
+    shape = f"M{plot.x(indexes[0]):.0f} {PLOT_BOTTOM}L{points}V{PLOT_BOTTOM}Z"
     return f'<path fill="url(#{fade})" d="{shape}"/>'
 
 

@@ -238,7 +238,7 @@ def _write_company(
 ) -> tuple[list[int], int]:
     """One company and its prices; gives back its closes in cents and its share count."""
     start = 10 ** rng.uniform(0.9, 2.5)
-    worth = 10 ** rng.uniform(8.6, 11.7)
+    worth = listing.employees * 10 ** rng.uniform(5.4, 6.6)
     shares = max(1_000_000, int(round(worth / start, -5)))
     rows = _daily_prices(number, start, shares, rng, market, sector)
     connection.execute(

@@ -16,6 +16,8 @@ RETURN_EDGES = (-0.05, -0.04, -0.03, -0.02, -0.01, 0.0, 0.01, 0.02, 0.03, 0.04, 
 """Where the summary's histogram of daily returns cuts, as fractions."""
 RANGES = (("3M", 63), ("1Y", 252), ("3Y", 750))
 """The summary's charts: label and trading days."""
+BAND_WIDTH = 320
+"""Units that the year's range is long, where it has a line to itself."""
 SEARCH_MAX = 50
 """Results of a search, and characters of a query that are looked at."""
 
@@ -92,7 +94,9 @@ async def summary(ticker: str) -> ResponseReturnValue:
         figures=stats.summarise(closes, index),
         market=stats.summarise(index, index),
         charts=_range_charts(dates, closes, volumes),
-        range_bar=chart.range_bar(company["year_low"], company["year_high"], closes[-1]),
+        range_bar=chart.range_bar(
+            company["year_low"], company["year_high"], closes[-1], BAND_WIDTH
+        ),
         spread=chart.histogram_chart(stats.histogram(daily, RETURN_EDGES), RETURN_EDGES),
         months=sorted(months.items(), reverse=True),
         month_names=chart.MONTHS,
@@ -184,7 +188,7 @@ async def commodity(name: str) -> ResponseReturnValue:
         change=stats.change_over(closes, 1),
         year_low=min(closes[-252:]),
         year_high=max(closes[-252:]),
-        range_bar=chart.range_bar(min(closes[-252:]), max(closes[-252:]), closes[-1]),
+        range_bar=chart.range_bar(min(closes[-252:]), max(closes[-252:]), closes[-1], BAND_WIDTH),
         figures=stats.summarise(closes, db.market_index()[1]),
         chart=chart.price_chart(
             "commodity",
@@ -204,10 +208,10 @@ async def commodity(name: str) -> ResponseReturnValue:
 async def earnings() -> ResponseReturnValue:
     db = database()
     by_date: dict[str, list[Row]] = {}
-    for row in db.upcoming(120):
+    for row in db.upcoming(90):
         by_date.setdefault(row["report_date"], []).append(row)
     return await render_template(
-        "earnings.html", calendar=by_date, reported=db.reported(60), season=db.earnings_season()
+        "earnings.html", calendar=by_date, reported=db.reported(105), season=db.earnings_season()
     )
 
 
