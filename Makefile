@@ -116,7 +116,7 @@ workers:
 serve:
 	@ci/setup serve
 	@$(MAKE) --no-print-directory BUILD=release build
-	exec env VIRTUAL_ENV='$(CURDIR)/build/venv' build/release/zq serve --app-dir examples/finance app:app
+	exec env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL VIRTUAL_ENV='$(CURDIR)/build/venv' build/release/zq serve --app-dir examples/finance app:app
 
 ## unit        the C unit tests alone
 unit: unit-build
