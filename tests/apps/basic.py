@@ -1,0 +1,163 @@
+"""A bare ASGI application for the tests: what a path does is in `ROUTES`.
+
+`count` is the number of HTTP requests that reached Python, sent as X-Call on every response.
+"""
+
+import asyncio
+import json
+import os
+import urllib.parse
+
+count = 0
+closed = []  # paths whose client left, in order
+
+
+async def read_body(receive):
+    body = b""
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            return None
+        body += message.get("body", b"")
+        if not message.get("more_body"):
+            return body
+
+
+async def respond(send, body=b"", status=200, headers=()):
+    fields = [(b"x-call", str(count).encode()), (b"content-type", b"text/plain"), *headers]
+    await send({"type": "http.response.start", "status": status, "headers": fields})
+    await send({"type": "http.response.body", "body": body})
+
+
+def query(scope):
+    return dict(urllib.parse.parse_qsl(scope["query_string"].decode()))
+
+
+async def hello(scope, receive, send):
+    await respond(send, b"Hello, world!")
+
+
+async def show_scope(scope, receive, send):
+    """The scope as JSON: bytes as latin-1, with the types' names beside."""
+
+    def plain(value):
+        if isinstance(value, bytes):
+            return value.decode("latin-1")
+        if isinstance(value, (list, tuple)):
+            return [plain(v) for v in value]
+        if isinstance(value, dict):
+            return {k: plain(v) for k, v in value.items()}
+        return value
+
+    shown = {key: plain(value) for key, value in scope.items()}
+    shown["types"] = {key: type(value).__name__ for key, value in scope.items()}
+    await respond(send, json.dumps(shown).encode())
+
+
+async def echo(scope, receive, send):
+    body = await read_body(receive)
+    if body is not None:
+        await respond(send, body)
+
+
+async def answer(scope, receive, send):
+    """What the query says: status, size, body, sleep (seconds), and any h=Name:Value."""
+    pairs = urllib.parse.parse_qsl(scope["query_string"].decode(), keep_blank_values=True)
+    q = dict(pairs)
+    if "sleep" in q:
+        await asyncio.sleep(float(q["sleep"]))
+    headers = [
+        tuple(part.strip().encode("latin-1") for part in value.split(":", 1))
+        for name, value in pairs
+        if name == "h"
+    ]
+    body = q["body"].encode() if "body" in q else b"x" * int(q.get("size", 0))
+    await respond(send, body, int(q.get("status", 200)), headers)
+
+
+async def stream(scope, receive, send):
+    """`parts` parts of `size` bytes, `gap` seconds apart."""
+    q = query(scope)
+    headers = [(b"x-call", str(count).encode())]
+    if "cc" in q:
+        headers.append((b"cache-control", q["cc"].encode()))
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    for i in range(int(q.get("parts", 3))):
+        await send(
+            {
+                "type": "http.response.body",
+                "body": bytes([97 + i % 26]) * int(q.get("size", 5)),
+                "more_body": True,
+            }
+        )
+        await asyncio.sleep(float(q.get("gap", 0)))
+    await send({"type": "http.response.body"})
+
+
+async def hold(scope, receive, send):
+    """Waits for the client to leave, and remembers it."""
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            closed.append(scope["query_string"].decode())
+            return
+
+
+async def show_closed(scope, receive, send):
+    await respond(send, json.dumps(closed).encode())
+
+
+async def fail(scope, receive, send):
+    raise RuntimeError("this view fails on purpose")
+
+
+async def fail_late(scope, receive, send):
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": b"half", "more_body": True})
+    await asyncio.sleep(0.05)
+    raise RuntimeError("this view fails in the middle on purpose")
+
+
+async def pid(scope, receive, send):
+    await respond(send, str(os.getpid()).encode())
+
+
+async def calls(scope, receive, send):
+    await respond(send, str(count).encode())
+
+
+async def die(scope, receive, send):
+    os.abort()
+
+
+async def spin(scope, receive, send):
+    while True:
+        pass
+
+
+ROUTES = {
+    "/": hello,
+    "/scope": show_scope,
+    "/echo": echo,
+    "/answer": answer,
+    "/stream": stream,
+    "/hold": hold,
+    "/closed": show_closed,
+    "/fail": fail,
+    "/fail-late": fail_late,
+    "/pid": pid,
+    "/calls": calls,
+    "/die": die,
+    "/spin": spin,
+}
+
+
+async def app(scope, receive, send):
+    global count
+    if scope["type"] == "lifespan":
+        while (await receive())["type"] != "lifespan.shutdown":
+            await send({"type": "lifespan.startup.complete"})
+        await send({"type": "lifespan.shutdown.complete"})
+        return
+    count += 1
+    await ROUTES.get(scope["path"], hello)(scope, receive, send)

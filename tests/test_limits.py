@@ -1,0 +1,270 @@
+"""Every limit and every timeout has its named answer, and Date on it."""
+
+import re
+import socket
+import time
+
+import pytest
+from harness import Closed, serve, wait_for
+
+
+@pytest.fixture(scope="module")
+def strict():
+    with serve(
+        "basic:app",
+        "--limit-request-line=512",
+        "--limit-request-headers=2KiB",
+        "--limit-request-header-count=10",
+        "--limit-request-body=100KB",
+        "--timeout-keep-alive=500ms",
+        "--timeout-request-header=500ms",
+        "--timeout-request-body=500ms",
+        "--timeout-response=700ms",
+        "--timeout-response-idle=700ms",
+        "--timeout-write=1s",
+    ) as server:
+        yield server
+
+
+def refused(client, status):
+    response = client.response()
+    assert response.status == status
+    assert response.get("date")
+    assert response.get("connection") == "close"
+    assert client.closed()
+    return response
+
+
+def test_request_line_414(strict):
+    with strict.client() as client:
+        client.send_request("/" + "x" * 600)
+        refused(client, 414)
+    with strict.client() as client:  # before it is complete
+        client.send("GET /" + "x" * 600)
+        refused(client, 414)
+
+
+def test_request_headers_431(strict):
+    with strict.client() as client:
+        client.send_request("/", headers={"X-Big": "x" * 2100})
+        refused(client, 431)
+    with strict.client() as client:
+        client.send("GET / HTTP/1.1\r\nHost: test\r\nX-Big: " + "x" * 2100)
+        refused(client, 431)
+    with strict.client() as client:
+        client.send_request("/", headers=[(f"X-{i}", "1") for i in range(10)])
+        refused(client, 431)
+    assert strict.get("/", headers=[(f"X-{i}", "1") for i in range(9)]).status == 200
+
+
+def test_body_413_by_its_announcement(strict):
+    with strict.client() as client:
+        client.send_request("/echo", "POST", {"Content-Length": "100001"})
+        assert client.response().status == 413
+    assert strict.get("/echo", method="POST", body=b"x" * 100000).status == 200
+
+
+def test_body_413_while_it_comes(strict):
+    with strict.client() as client:
+        client.send_request("/echo", "POST", {"Transfer-Encoding": "chunked"})
+        for _ in range(3):
+            client.send(b"c350\r\n" + b"x" * 50000 + b"\r\n")
+        assert client.response().status == 413
+
+
+def test_413_reaches_a_client_that_is_still_sending_10_mb(strict):
+    """RFC 9112 9.6: the close is lingering, so that a reset does not destroy the answer."""
+    with strict.client() as client:
+        client.send_request("/echo", "POST", {"Content-Length": str(10 << 20)})
+        try:
+            for _ in range(160):
+                client.send(b"x" * 65536)
+        except ConnectionError:
+            pass
+        assert client.response().status == 413
+
+
+def test_idle_connection_closes_silently(strict):
+    with strict.client() as client:
+        assert client.request("/").status == 200
+        assert client.rest() == b""  # never 408
+    with strict.client() as client:
+        assert client.rest() == b""
+
+
+def test_slow_head_408(strict):
+    with strict.client() as client:
+        client.send("GET / HTTP/1.1\r\nHost:")
+        refused(client, 408)
+
+
+def test_one_byte_a_second_does_not_hold_a_connection(strict):
+    with strict.client() as client:
+        response = b""
+        client.socket.settimeout(0.2)
+        for byte in b"GET / HTTP/1.1\r\nHost: test\r\nX-Slow: yes\r\n":
+            try:
+                client.send(bytes([byte]))
+                response += client.socket.recv(1000)
+            except TimeoutError:
+                continue
+            except ConnectionError:
+                break
+            if response:
+                break
+        assert response.startswith(b"HTTP/1.1 408 ")
+
+
+def test_slow_body_408(strict):
+    with strict.client() as client:
+        client.send_request("/echo", "POST", {"Content-Length": "10"})
+        client.send("half")
+        refused(client, 408)
+
+
+def test_body_that_keeps_coming_is_not_slow(strict):
+    with strict.client() as client:
+        client.send_request("/echo", "POST", {"Content-Length": "8"})
+        for i in range(8):
+            time.sleep(0.08)
+            client.send(str(i))
+        assert client.response().body == b"01234567"
+
+
+def test_no_response_504(strict):
+    with strict.client() as client:
+        started = time.monotonic()
+        response = client.request("/hold?timeout")
+        assert response.status == 504
+        assert time.monotonic() - started >= 0.7
+        assert response.get("date")
+    wait_for(lambda: b"timeout" in strict.get("/closed").body, "http.disconnect")
+
+
+def test_response_that_stops_in_the_middle_is_cut(strict):
+    response = strict.get("/stream?parts=2&gap=20")
+    assert response.status == 200
+    assert not response.complete
+
+
+def test_quiet_stream_is_healthy_by_default(basic):
+    response = basic.get("/stream?parts=2&gap=1.5")
+    assert response.complete
+
+
+def test_client_that_takes_nothing_is_cut(strict):
+    with strict.client(SO_RCVBUF=4096) as client:
+        client.send_request("/answer?size=20000000")
+        time.sleep(2.5)
+        try:
+            received = len(client.rest())
+        except ConnectionError:
+            received = 0
+        assert received < 20_000_000
+
+
+def test_application_that_never_reads_bounds_what_is_buffered(basic):
+    """Credit: the upload stops, the front does not grow."""
+
+    def rss(pid):
+        status = open(f"/proc/{pid}/status").read()
+        return int(re.search(r"VmRSS:\s+(\d+)", status)[1])
+
+    front = basic.children()["front"][0]
+    before = rss(front)
+    with basic.client() as client:
+        client.send_request("/answer?sleep=3", "POST", {"Content-Length": str(200 << 20)})
+        client.socket.settimeout(1)
+        sent = 0
+        try:
+            while sent < 200 << 20:
+                sent += client.socket.send(b"x" * 65536)
+        except TimeoutError:
+            pass
+        assert sent < 50 << 20
+        assert rss(front) - before < 16 << 10  # KiB
+
+
+def test_limit_concurrency_503():
+    with serve("basic:app", "--limit-concurrency=2") as server:
+        cached = "/answer?body=warm&h=Cache-Control:max-age=60"
+        assert server.get(cached).status == 200
+        with server.client() as a, server.client() as b:
+            a.send_request("/hold?a")
+            b.send_request("/hold?b")
+            time.sleep(0.3)
+            response = server.get("/")
+            assert response.status == 503
+            assert int(response.get("retry-after")) >= 1
+            assert server.get(cached).body == b"warm"  # warm hits are still served
+        wait_for(lambda: server.get("/").status == 200, "the application is free again")
+
+
+def test_limit_connections_503():
+    with serve("basic:app", "--limit-connections=2") as server:
+        cached = "/answer?body=warm&h=Cache-Control:max-age=60"
+        assert server.get(cached).status == 200
+        with server.client() as a, server.client() as b:
+            assert a.request("/").status == 200
+            assert b.request("/").status == 200
+            response = server.get("/")
+            assert response.status == 503
+            assert response.get("retry-after")
+            assert server.get(cached).body == b"warm"
+        wait_for(lambda: server.get("/").status == 200, "connections are free again")
+
+
+def test_ten_thousand_idle_connections():
+    """They cost little, and the next client is served. (Fewer where the limit is lower.)"""
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    count = min(10000, hard - 500)
+    try:
+        with serve("basic:app", "--timeout-keep-alive=120s", "--timeout-request-header=120s") as server:
+            clients = []
+            for _ in range(count):
+                client = server.client()
+                clients.append(client)
+            for client in clients[::1000]:
+                assert client.request("/").status == 200
+            with server.client() as late:
+                assert late.request("/").status == 200
+            for client in clients:
+                client.close()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_out_of_descriptors_pauses_accepting():
+    """On EMFILE the front waits for a descriptor instead of spinning."""
+    import resource
+
+    def few():
+        resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+
+    with serve("basic:app", preexec_fn=few) as server:
+        clients = []
+        for _ in range(100):
+            sock = socket.socket()
+            sock.setblocking(False)
+            sock.connect_ex(server.address)
+            clients.append(sock)
+        time.sleep(0.5)
+        front = server.children()["front"][0]
+        ticks = sum(map(int, open(f"/proc/{front}/stat").read().split()[13:15]))
+        time.sleep(1)
+        later = sum(map(int, open(f"/proc/{front}/stat").read().split()[13:15]))
+        assert later - ticks < 50  # hundredths of a second
+        for sock in clients:
+            sock.close()
+
+        def served():
+            try:
+                with server.client(timeout=2) as client:
+                    return client.request("/").status == 200
+            except (OSError, Closed):
+                return False
+
+        wait_for(served, "served again")
