@@ -75,22 +75,24 @@ class Database:
             local.connection = sqlite3.connect(uri, uri=True, cached_statements=64)
             local.connection.row_factory = sqlite3.Row
             local.pid = os.getpid()
-        return local.connection
+        connection: sqlite3.Connection = local.connection
+        return connection
 
     def rows(self, sql: str, *values: Any, **named: Any) -> list[Row]:
         return self.connection.execute(sql, named or values).fetchall()
 
     def row(self, sql: str, *values: Any, **named: Any) -> Row | None:
-        return self.connection.execute(sql, named or values).fetchone()
+        found: Row | None = self.connection.execute(sql, named or values).fetchone()
+        return found
 
     @cached_property
     def last_day(self) -> int:
         """Index of the newest trading day."""
-        return self.rows("SELECT MAX(day) FROM trading_day")[0][0]
+        return int(self.rows("SELECT MAX(day) FROM trading_day")[0][0])
 
     @cached_property
     def last_date(self) -> str:
-        return self.rows("SELECT MAX(date) FROM trading_day")[0][0]
+        return str(self.rows("SELECT MAX(date) FROM trading_day")[0][0])
 
     @cached_property
     def sectors(self) -> list[str]:

@@ -37,6 +37,8 @@ Progress = Callable[[int, int], None]
 def ensure(path: Path, companies: int, days: int, stream: TextIO | None = None) -> bool:
     """Make the database at `path` unless a current one is there; True if this call made it.
 
+    One of another version or size is replaced, any other file is refused (FileExistsError).
+
     Safe when several workers start at once: one takes the lock and writes a temporary
     file that is renamed when complete, the others wait for it. A process that dies while
     writing leaves no lock behind, and its temporary file goes with the next attempt.
@@ -60,15 +62,22 @@ def ensure(path: Path, companies: int, days: int, stream: TextIO | None = None) 
 
 
 def is_current(path: Path, companies: int, days: int) -> bool:
-    """Whether `path` holds a complete database of this version and size."""
-    if not path.exists():
+    """Whether `path` holds a database of this version and size.
+
+    FileExistsError if it holds something else altogether, which is then left alone: what
+    has this name is complete, so it cannot be what an earlier start left half done.
+    """
+    if not path.exists() or path.stat().st_size == 0:
         return False
     try:
         with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as connection:
             found = dict(connection.execute("SELECT key, value FROM meta"))
     except sqlite3.Error:
-        return False
-    return found == _meta(companies, days, SEED)
+        found = {}
+    wanted = _meta(companies, days, SEED)
+    if found.keys() != wanted.keys():
+        raise FileExistsError(f"{path} is not a database of the finance example")
+    return bool(found == wanted)
 
 
 def generate(
@@ -327,5 +336,5 @@ if __name__ == "__main__":
         raise SystemExit("usage: generate.py PATH [COMPANIES [DAYS]]")
     target = Path(sys.argv[1]).absolute()
     sizes = [int(text) for text in sys.argv[2:]] + [500, 750][len(sys.argv) - 2 :]
-    if not ensure(target, *sizes):
+    if not ensure(target, sizes[0], sizes[1]):
         print(f"{target} is there already")
