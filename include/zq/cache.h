@@ -52,7 +52,8 @@ enum zq_cache_forward {
 };
 const char *zq_cache_forward_word(enum zq_cache_forward forward);
 
-/* What the cache must know of a request. All borrowed for the call. */
+/* What the cache must know of a request. Borrowed for the call, but what `fields->v` points to for
+ * as long as the reader is attached: the head is judged by it. */
 struct zq_cache_request {
     bool is_get, is_head;  /* neither: every other method */
     bool has_body;         /* never looked up or stored */
@@ -67,25 +68,40 @@ struct zq_cache_request {
 int zq_cache_key(struct zq_buf *out, struct zq_slice scheme, struct zq_slice host,
                  struct zq_slice target);
 
-/* A reader: embedded in the exchange, zero-initialised. */
+/* A reader: embedded in the exchange, zero-initialised, never moved while attached. */
+struct zq_segment;
 struct zq_reader {
-    struct zq_node node;    /* the cache's */
     struct zq_entry *entry; /* NULL when detached */
     uint64_t offset;        /* bytes passed */
-    /* There is something new: head, bytes, end, or release. May come spuriously. */
+    /* There is something new since the last look (zq_reader_state, zq_reader_peek): head, bytes,
+     * end, or release. Between two looks it comes once. May come spuriously. What was there when
+     * the reader was attached is not notified: look once then. */
     void (*notify)(struct zq_reader *reader);
+    /* The rest is the cache's. */
+    struct zq_node node;
+    const struct zq_segment *segment; /* that `offset` lies in; NULL: to be looked for */
+    uint64_t seen;                    /* how far the content went at the last look */
+    struct zq_fields request;
+    bool shared;   /* attached to an entry that may change: look under its lock */
+    bool leads;    /* the entry is for its request */
+    bool told;     /* notified since the last look */
+    bool released; /* the response is not for it */
 };
 
 /* A writer: embedded in the fetch. */
 struct zq_writer {
-    struct zq_entry *entry;
-    /* Readers have moved on or left: zq_writer_window changed. */
+    struct zq_entry *entry; /* NULL when closed */
+    /* Readers have moved on by a good part of the window, or none is left: zq_writer_window or
+     * zq_writer_abandoned changed. A writer's own calls do not notify it. */
     void (*notify)(struct zq_writer *writer);
 };
 
 struct zq_cache *zq_cache_new(uint64_t size_bytes); /* 0: nothing is ever stored */
 void zq_cache_free(struct zq_cache *cache);         /* no reader or writer may be left */
-uint64_t zq_cache_used(const struct zq_cache *cache); /* bytes, never more than the size */
+/* Bytes asked for on behalf of keys, stored responses and those on their way into the store; never
+ * more than the size. (The table itself, 1/128 of the size, and the windows of what is not stored
+ * come on top.) */
+uint64_t zq_cache_used(const struct zq_cache *cache);
 
 /* Decides for a request and attaches `reader` (its notify set by the caller). For LEAD and PASS it
  * also opens `writer` (its notify set by the caller) on the new entry; HIT and JOIN leave it
@@ -121,11 +137,11 @@ int zq_entry_head(struct zq_writer *writer, const struct zq_cache_response *resp
 /* The writer was copied to another place in memory. */
 void zq_writer_moved(struct zq_writer *writer);
 
-/* Content, copied. 0 or ZQ_ENOMEM. */
+/* Content, copied; what goes beyond the announced length is dropped. 0 or ZQ_ENOMEM. */
 int zq_entry_append(struct zq_writer *writer, struct zq_slice data);
 
-/* The end: `complete` false means that it was cut short (never stored; readers see ABORTED). Closes
- * the writer and its reference. */
+/* The end: `complete` false means that it was cut short (never stored; readers see ABORTED), and so
+ * does content of another length than announced. Closes the writer and its reference. */
 void zq_entry_finish(struct zq_writer *writer, bool complete);
 
 /* There will be no head: every reader gets this status to answer with. Closes the writer. */
@@ -135,7 +151,8 @@ void zq_entry_fail(struct zq_writer *writer, unsigned status);
  * behind decides for windowed entries; storable ones always take ZQ_CACHE_WINDOW. */
 #define ZQ_CACHE_WINDOW (256u << 10)
 size_t zq_writer_window(const struct zq_writer *writer);
-/* No reader is left, and nobody would profit from going on: cancel the fetch. */
+/* No reader is left, and nobody would profit from going on: cancel the fetch. Once true it stays
+ * so: nobody can join any more. Not for notify callbacks: it takes the shard's lock. */
 bool zq_writer_abandoned(const struct zq_writer *writer);
 
 /* ---- the reader's side ---- */
@@ -148,7 +165,7 @@ enum zq_reader_state {
     ZQ_READER_COMPLETE, /* all there */
     ZQ_READER_ABORTED   /* cut short: cut the client too */
 };
-enum zq_reader_state zq_reader_state(const struct zq_reader *reader);
+enum zq_reader_state zq_reader_state(struct zq_reader *reader);
 
 /* Valid from OPEN on, for as long as the reader is attached. */
 struct zq_entry_info {
@@ -156,7 +173,7 @@ struct zq_entry_info {
     struct zq_slice block;
     int64_t content_length; /* as announced, or as it turned out; -1 while not known */
     bool close;
-    bool stored;
+    bool stored;   /* it is in the store, or will be when it is complete */
     int64_t age_s;       /* current age (RFC 9111 4.2.3) at `now_ms` */
     int64_t remaining_s; /* of freshness; negative when stale */
 };
@@ -165,7 +182,7 @@ unsigned zq_entry_status(const struct zq_reader *reader);
 
 /* Up to `max` runs of unread content (borrowed until advance or detach). `*end` is set when these
  * are the last of a complete entry. */
-int zq_reader_peek(const struct zq_reader *reader, struct iovec *iov, int max, bool *end);
+int zq_reader_peek(struct zq_reader *reader, struct iovec *iov, int max, bool *end);
 void zq_reader_advance(struct zq_reader *reader, uint64_t bytes);
 void zq_reader_detach(struct zq_reader *reader); /* no-op when detached; no notify after it */
 

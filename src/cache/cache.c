@@ -1,0 +1,435 @@
+/* The door's decision: hit, join, lead or pass. */
+#include "cache/alloc.h"
+#include "cache/entry.h"
+#include "cache/key.h"
+#include "cache/policy.h"
+#include "cache/store.h"
+#include "cache/vary.h"
+
+#include <stdlib.h>
+
+/* Keys up to this are built on the stack. */
+#define KEY_ON_STACK 4096
+/* Fetches of one key that a request considers joining. */
+#define FILLS_CONSIDERED 8
+/* Bytes of the cache for each bucket: with entries of a few hundred bytes chains stay short. */
+#define BYTES_PER_BUCKET 1024
+#define BUCKETS_MIN 16
+
+const char *zq_cache_forward_word(enum zq_cache_forward forward)
+{
+    static const char *const words[] = {
+#define X(name, word) [ZQ_FORWARD_##name] = (word),
+        ZQ_CACHE_FORWARDS(X)
+#undef X
+    };
+
+    ZQ_ASSERT((size_t)forward < ZQ_ARRAY_SIZE(words));
+    return words[forward];
+}
+
+/* ---- the cache as a whole ---- */
+
+static size_t buckets_per_shard(uint64_t size)
+{
+    size_t n = BUCKETS_MIN;
+
+    while (n < size / BYTES_PER_BUCKET / ZQ_STORE_SHARDS)
+        n *= 2;
+    return n;
+}
+
+static bool shard_init(struct zq_shard *shard, size_t n_buckets)
+{
+    zq_lock_init(&shard->lock, ZQ_LOCK_SHARD);
+    zq_list_init(&shard->sieve);
+    zq_list_init(&shard->marks);
+    shard->hand = &shard->sieve;
+    shard->n_buckets = n_buckets;
+    shard->buckets = calloc(n_buckets, sizeof(*shard->buckets));
+    return shard->buckets != NULL;
+}
+
+struct zq_cache *zq_cache_new(uint64_t size_bytes)
+{
+    struct zq_cache *cache = aligned_alloc(_Alignof(struct zq_cache), sizeof(*cache));
+    size_t n_buckets = buckets_per_shard(size_bytes);
+    bool ok = true;
+
+    if (cache == NULL)
+        return NULL;
+    memset(cache, 0, sizeof(*cache));
+    cache->magic = ZQ_CACHE_MAGIC;
+    cache->size = size_bytes;
+    cache->object_max = size_bytes / ZQ_STORE_OBJECT_SHARE;
+    cache->mark_bytes_max = (size_t)(size_bytes / ZQ_STORE_MARKS_SHARE / ZQ_STORE_SHARDS);
+    for (size_t i = 0; i < ZQ_STORE_SHARDS; i++)
+        ok &= shard_init(&cache->shards[i], n_buckets);
+    if (ok)
+        return cache;
+    zq_cache_free(cache);
+    return NULL;
+}
+
+/* Drops all that a shard knows. */
+static void shard_clear(struct zq_cache *cache, struct zq_shard *shard)
+{
+    struct zq_node dropped;
+
+    zq_list_init(&dropped);
+    zq_lock_take(&shard->lock);
+    for (size_t i = 0; i < shard->n_buckets; i++)
+        while (shard->buckets[i] != NULL) {
+            zq_slot_unmark(shard, shard->buckets[i]);
+            zq_slot_clear(cache, shard, shard->buckets[i], &dropped);
+        }
+    zq_lock_give(&shard->lock);
+    zq_store_unref_all(&dropped);
+}
+
+void zq_cache_free(struct zq_cache *cache)
+{
+    if (cache == NULL)
+        return;
+    ZQ_CHECK(cache, ZQ_CACHE_MAGIC);
+    for (size_t i = 0; i < ZQ_STORE_SHARDS; i++) {
+        if (cache->shards[i].buckets != NULL)
+            shard_clear(cache, &cache->shards[i]);
+        zq_lock_fini(&cache->shards[i].lock);
+        free(cache->shards[i].buckets);
+    }
+    ZQ_ASSERT(atomic_load(&cache->used) == 0);
+    cache->magic = 0;
+    free(cache);
+}
+
+uint64_t zq_cache_used(const struct zq_cache *cache)
+{
+    ZQ_CHECK(cache, ZQ_CACHE_MAGIC);
+    return atomic_load_explicit(&cache->used, memory_order_relaxed);
+}
+
+/* ---- looking up ---- */
+
+struct lookup {
+    struct zq_cache *cache;
+    struct zq_shard *shard;
+    const struct zq_cache_request *request;
+    struct zq_reader *reader;
+    struct zq_slice key;
+    uint64_t hash;
+    int64_t now_ms;
+    unsigned traits;
+    bool may_join;
+    bool marked; /* found: the key's last answer was not storable */
+    enum zq_cache_forward forward;
+};
+
+/* The newest variant that the request selects; `forward` says why it is none or of no use. */
+static struct zq_entry *find_fresh(struct lookup *l, struct zq_slot *slot)
+{
+    l->forward = slot->n_variants > 0 ? ZQ_FORWARD_VARY_MISS : ZQ_FORWARD_URI_MISS;
+    for (struct zq_node *n = slot->variants.next; n != &slot->variants; n = n->next) {
+        struct zq_entry *entry = ZQ_CONTAINER(n, struct zq_entry, link);
+        if (!zq_vary_match(entry->vary, l->request->fields))
+            continue;
+        if (zq_freshness_is_fresh(&entry->freshness, l->now_ms)) {
+            l->forward = ZQ_FORWARD_NONE;
+            return entry;
+        }
+        l->forward = ZQ_FORWARD_STALE;
+        return NULL;
+    }
+    return NULL;
+}
+
+/* Whose head is there is joined when it answers this request. */
+static bool join_filling(struct lookup *l, struct zq_entry *entry)
+{
+    if (!zq_freshness_is_fresh(&entry->freshness, l->now_ms) ||
+        !zq_vary_match(entry->vary, l->request->fields))
+        return false;
+    zq_reader_attach(l->reader, entry);
+    return true;
+}
+
+/* Who waits for the head is joined when `hint`, the Vary of another response of this key, would
+ * not tell the two requests apart. */
+static bool join_waiting(struct lookup *l, struct zq_entry *entry, struct zq_slice hint)
+{
+    if (entry->copy == NULL || !zq_vary_alike(hint, &entry->copy->fields, l->request->fields))
+        return false;
+    zq_reader_attach(l->reader, entry);
+    return true;
+}
+
+/* `waiting` chooses which kind of fill is looked at. A fill in the index that has its head will be
+ * stored. */
+static bool try_join(struct lookup *l, struct zq_entry *entry, bool waiting, struct zq_slice *hint)
+{
+    bool joined = false;
+
+    zq_lock_take(&entry->lock);
+    if (entry->state == ZQ_ENTRY_FILLING) {
+        if (!waiting)
+            joined = join_filling(l, entry);
+        *hint = entry->vary;
+    } else if (waiting) {
+        joined = join_waiting(l, entry, *hint);
+    }
+    zq_lock_give(&entry->lock);
+    return joined;
+}
+
+static bool try_join_any(struct lookup *l, struct zq_slot *slot, bool waiting,
+                         struct zq_slice *hint)
+{
+    struct zq_node *n = slot->fills.next;
+
+    for (int i = 0; i < FILLS_CONSIDERED && n != &slot->fills; i++, n = n->next) {
+        struct zq_entry *entry = ZQ_CONTAINER(n, struct zq_entry, link);
+        if (!entry->joinable)
+            return false;
+        if (try_join(l, entry, waiting, hint))
+            return true;
+    }
+    return false;
+}
+
+/* Only what could lead may join. To wait for a head is to bet that it will be storable: the key was
+ * stored before, or nothing is known of it and the request has no credentials. */
+static bool join(struct lookup *l, struct zq_slot *slot)
+{
+    struct zq_slice hint = {0};
+
+    if (!l->may_join || zq_list_empty(&slot->fills))
+        return false;
+    if (slot->n_variants > 0)
+        hint = ZQ_CONTAINER(slot->variants.next, struct zq_entry, link)->vary;
+    if (try_join_any(l, slot, false, &hint))
+        return true;
+    if (l->marked || (slot->n_variants == 0 && (l->traits & ZQ_REQUEST_CREDENTIALS)))
+        return false;
+    return try_join_any(l, slot, true, &hint);
+}
+
+/* HIT, JOIN, or PASS for a miss. Shard locked. */
+static enum zq_cache_verdict look(struct lookup *l, struct zq_slot **slot)
+{
+    l->forward = ZQ_FORWARD_URI_MISS;
+    l->marked = false;
+    *slot = zq_slot_find(l->shard, l->key, l->hash);
+    if (*slot == NULL)
+        return ZQ_CACHE_PASS;
+    struct zq_entry *entry = find_fresh(l, *slot);
+    if (entry != NULL) {
+        zq_reader_attach_frozen(l->reader, entry);
+        if (!entry->visited)
+            entry->visited = true;
+        return ZQ_CACHE_HIT;
+    }
+    l->marked = (*slot)->mark_until_ms > l->now_ms;
+    return join(l, *slot) ? ZQ_CACHE_JOIN : ZQ_CACHE_PASS;
+}
+
+/* ---- leading and passing ---- */
+
+/* A miss of these goes by itself and is not stored: 304 and 206 are not storable, a HEAD has no
+ * content, and some must leave no trace. */
+static bool may_lead(const struct lookup *l)
+{
+    return l->request->is_get && !l->request->untrusted_forwarded &&
+           !(l->traits & (ZQ_REQUEST_CONDITIONAL | ZQ_REQUEST_NO_STORE));
+}
+
+static int pass(struct zq_reader *reader, struct zq_writer *writer)
+{
+    struct zq_entry *entry = zq_entry_new();
+
+    if (entry == NULL)
+        return ZQ_ENOMEM;
+    reader->leads = true;
+    zq_reader_attach(reader, entry);
+    zq_entry_open(entry, writer);
+    return ZQ_CACHE_PASS;
+}
+
+/* What a new fill needs, made before the shard is locked and counted as a whole. */
+struct fill {
+    struct zq_entry *entry;
+    struct zq_request_copy *copy; /* NULL: nobody is to wait on it */
+    struct zq_slot *slot;         /* used if the key has none */
+    uint64_t bytes;
+};
+
+static uint64_t fill_bytes(const struct lookup *l, bool waitable)
+{
+    return sizeof(struct zq_entry) + zq_slot_bytes(l->key.n) +
+           (waitable ? zq_request_copy_bytes(l->request->fields) : 0);
+}
+
+/* Gives up what of a fill was not used. */
+static void fill_fini(struct lookup *l, struct fill *f)
+{
+    if (f->entry != NULL)
+        zq_entry_unref(f->entry);
+    zq_request_copy_free(f->copy);
+    if (f->slot != NULL)
+        zq_cache_dealloc(f->slot, zq_slot_bytes(l->key.n));
+    zq_store_release(l->cache, f->bytes);
+}
+
+static bool fill_init(struct lookup *l, struct fill *f, bool waitable)
+{
+    f->entry = zq_entry_new();
+    f->slot = zq_slot_new(l->key, l->hash);
+    if (waitable)
+        f->copy = zq_request_copy_new(l->request->fields);
+    return f->entry != NULL && f->slot != NULL && (f->copy != NULL || !waitable);
+}
+
+/* Hands the entry, the copy and, where there was none, the slot over to the index. Shard locked. */
+static void fill_link(struct lookup *l, struct fill *f, struct zq_slot *slot,
+                      struct zq_writer *writer)
+{
+    struct zq_entry *entry = f->entry;
+
+    if (slot == NULL) {
+        slot = f->slot;
+        f->slot = NULL;
+        f->bytes -= zq_slot_bytes(l->key.n);
+        zq_slot_insert(l->shard, slot);
+    }
+    entry->cache = l->cache;
+    entry->shard = l->shard;
+    entry->traits = l->traits;
+    entry->request_ms = l->now_ms;
+    entry->copy = f->copy;
+    entry->counted = sizeof(*entry) + (f->copy != NULL ? f->copy->bytes : 0);
+    entry->joinable = f->copy != NULL && !l->marked;
+    f->bytes -= entry->counted;
+    f->copy = NULL;
+    f->entry = NULL;
+    l->reader->leads = true;
+    zq_reader_attach(l->reader, entry);
+    zq_entry_open(entry, writer);
+    zq_store_add_fill(slot, entry);
+}
+
+/* Looks again, as the store may have changed while the fill was made. PASS when there is no room.
+ */
+static int lead(struct lookup *l, struct zq_writer *writer)
+{
+    bool waitable = !l->marked;
+    struct fill f = {.bytes = fill_bytes(l, waitable)};
+    struct zq_slot *slot;
+
+    if (!zq_store_reserve(l->cache, f.bytes))
+        return pass(l->reader, writer);
+    if (!fill_init(l, &f, waitable)) {
+        fill_fini(l, &f);
+        return ZQ_ENOMEM;
+    }
+    zq_lock_take(&l->shard->lock);
+    int verdict = look(l, &slot);
+    if (verdict == ZQ_CACHE_PASS) {
+        verdict = ZQ_CACHE_LEAD;
+        fill_link(l, &f, slot, writer);
+    }
+    zq_lock_give(&l->shard->lock);
+    fill_fini(l, &f);
+    return verdict;
+}
+
+/* ---- the door ---- */
+
+static enum zq_cache_forward bypass(const struct zq_cache *cache,
+                                    const struct zq_cache_request *request, unsigned traits)
+{
+    if (!request->is_get && !request->is_head)
+        return ZQ_FORWARD_METHOD;
+    if (cache->size == 0 || request->has_body || (traits & ZQ_REQUEST_OVERRIDE))
+        return ZQ_FORWARD_BYPASS;
+    return ZQ_FORWARD_NONE;
+}
+
+static int decide(struct lookup *l, struct zq_writer *writer)
+{
+    struct zq_slot *slot;
+
+    l->hash = zq_hash(l->key.p, l->key.n);
+    l->shard = zq_store_shard(l->cache, l->hash);
+    l->may_join = l->may_join && may_lead(l);
+    zq_lock_take(&l->shard->lock);
+    int verdict = look(l, &slot);
+    zq_lock_give(&l->shard->lock);
+    if (verdict != ZQ_CACHE_PASS)
+        return verdict;
+    return may_lead(l) ? lead(l, writer) : pass(l->reader, writer);
+}
+
+int zq_cache_get(struct zq_cache *cache, const struct zq_cache_request *request, int64_t now_ms,
+                 bool may_join, struct zq_reader *reader, struct zq_writer *writer,
+                 enum zq_cache_forward *forward)
+{
+    unsigned traits = zq_policy_request(request->fields);
+    char small[KEY_ON_STACK], *key = small;
+
+    ZQ_CHECK(cache, ZQ_CACHE_MAGIC);
+    zq_reader_reset(reader, request->fields);
+    *forward = bypass(cache, request, traits);
+    if (*forward != ZQ_FORWARD_NONE)
+        return pass(reader, writer);
+    size_t bound = zq_key_bound(request->scheme, request->host, request->target);
+    if (bound > sizeof(small) && (key = zq_cache_alloc(bound)) == NULL)
+        return ZQ_ENOMEM;
+    struct lookup l = {
+        .cache = cache,
+        .request = request,
+        .reader = reader,
+        .key = zq_slice(key, zq_key_write(key, request->scheme, request->host, request->target)),
+        .now_ms = now_ms,
+        .traits = traits,
+        .may_join = may_join,
+    };
+    int verdict = decide(&l, writer);
+    *forward = l.forward;
+    if (key != small)
+        zq_cache_dealloc(key, bound);
+    return verdict;
+}
+
+static void invalidate_key(struct zq_cache *cache, struct zq_slice key)
+{
+    uint64_t hash = zq_hash(key.p, key.n);
+    struct zq_shard *shard = zq_store_shard(cache, hash);
+    struct zq_node dropped;
+
+    zq_list_init(&dropped);
+    zq_lock_take(&shard->lock);
+    struct zq_slot *slot = zq_slot_find(shard, key, hash);
+    if (slot != NULL)
+        zq_slot_clear(cache, shard, slot, &dropped);
+    zq_lock_give(&shard->lock);
+    zq_store_unref_all(&dropped);
+}
+
+void zq_cache_invalidate(struct zq_cache *cache, struct zq_slice scheme, struct zq_slice host,
+                         struct zq_slice target)
+{
+    char small[KEY_ON_STACK], *key = small;
+    size_t bound = zq_key_bound(scheme, host, target);
+
+    ZQ_CHECK(cache, ZQ_CACHE_MAGIC);
+    if (bound > sizeof(small))
+        key = zq_cache_alloc(bound);
+    if (key == NULL) {
+        /* What cannot be named now must not be served later: everything goes. */
+        for (size_t i = 0; i < ZQ_STORE_SHARDS; i++)
+            shard_clear(cache, &cache->shards[i]);
+        return;
+    }
+    invalidate_key(cache, zq_slice(key, zq_key_write(key, scheme, host, target)));
+    if (key != small)
+        zq_cache_dealloc(key, bound);
+}

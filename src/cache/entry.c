@@ -1,0 +1,420 @@
+/* An entry's life, and the writer's side of it. */
+#include "cache/entry.h"
+
+#include "cache/alloc.h"
+#include "cache/store.h"
+#include "cache/vary.h"
+
+/* ---- making and ending ---- */
+
+struct zq_entry *zq_entry_new(void)
+{
+    struct zq_entry *entry = zq_cache_alloc(sizeof(*entry));
+
+    if (entry == NULL)
+        return NULL;
+    *entry = (struct zq_entry){
+        .magic = ZQ_ENTRY_MAGIC,
+        .refs = 1,
+        .content_length = -1,
+        .told_limit = ZQ_CACHE_WINDOW,
+    };
+    zq_list_init(&entry->link);
+    zq_list_init(&entry->sieve);
+    zq_list_init(&entry->readers);
+    zq_lock_init(&entry->lock, ZQ_LOCK_ENTRY);
+    return entry;
+}
+
+void zq_entry_ref(struct zq_entry *entry)
+{
+    atomic_fetch_add_explicit(&entry->refs, 1, memory_order_relaxed);
+}
+
+static void entry_free(struct zq_entry *entry)
+{
+    struct zq_cache *cache = entry->cache;
+    size_t counted = entry->counted;
+
+    ZQ_ASSERT(zq_list_empty(&entry->readers) && entry->slot == NULL);
+    zq_segments_free(entry, entry->first);
+    zq_request_copy_free(entry->copy);
+    zq_cache_dealloc((char *)entry->block.p, entry->block.n + entry->vary.n);
+    zq_lock_fini(&entry->lock);
+    entry->magic = 0;
+    zq_cache_dealloc(entry, sizeof(*entry));
+    if (counted > 0)
+        zq_store_release(cache, counted);
+}
+
+void zq_entry_unref(struct zq_entry *entry)
+{
+    ZQ_CHECK(entry, ZQ_ENTRY_MAGIC);
+    if (atomic_fetch_sub_explicit(&entry->refs, 1, memory_order_acq_rel) == 1)
+        entry_free(entry);
+}
+
+/* ---- a request's copy ---- */
+
+size_t zq_request_copy_bytes(const struct zq_fields *fields)
+{
+    size_t bytes = sizeof(struct zq_request_copy) + fields->n * sizeof(struct zq_field);
+
+    for (size_t i = 0; i < fields->n; i++)
+        bytes += fields->v[i].name.n + fields->v[i].value.n;
+    return bytes;
+}
+
+static struct zq_slice put(char **to, struct zq_slice s)
+{
+    struct zq_slice copy = zq_slice(*to, s.n);
+
+    if (s.n > 0)
+        memcpy(*to, s.p, s.n);
+    *to += s.n;
+    return copy;
+}
+
+struct zq_request_copy *zq_request_copy_new(const struct zq_fields *fields)
+{
+    size_t bytes = zq_request_copy_bytes(fields);
+    struct zq_request_copy *copy = zq_cache_alloc(bytes);
+
+    if (copy == NULL)
+        return NULL;
+    copy->bytes = bytes;
+    copy->fields = (struct zq_fields){.v = copy->v, .n = fields->n};
+    char *to = (char *)(copy->v + fields->n);
+    for (size_t i = 0; i < fields->n; i++) {
+        copy->v[i].name = put(&to, fields->v[i].name);
+        copy->v[i].value = put(&to, fields->v[i].value);
+    }
+    return copy;
+}
+
+void zq_request_copy_free(struct zq_request_copy *copy)
+{
+    if (copy != NULL)
+        zq_cache_dealloc(copy, copy->bytes);
+}
+
+/* ---- the writer ---- */
+
+void zq_entry_open(struct zq_entry *entry, struct zq_writer *writer)
+{
+    writer->entry = entry;
+    entry->writer = writer;
+}
+
+static struct zq_entry *entry_of(const struct zq_writer *writer)
+{
+    ZQ_CHECK(writer->entry, ZQ_ENTRY_MAGIC);
+    return writer->entry;
+}
+
+void zq_writer_moved(struct zq_writer *writer)
+{
+    struct zq_entry *entry = entry_of(writer);
+
+    zq_lock_take(&entry->lock);
+    entry->writer = writer;
+    zq_lock_give(&entry->lock);
+}
+
+bool zq_writer_abandoned(const struct zq_writer *writer)
+{
+    struct zq_entry *entry = entry_of(writer);
+
+    zq_lock_take(&entry->lock);
+    bool idle = zq_list_empty(&entry->readers);
+    zq_lock_give(&entry->lock);
+    return idle && (entry->shard == NULL || zq_store_drop_idle_fill(entry));
+}
+
+/* ---- the head ---- */
+
+/* What the head brings, while it is being decided on. */
+struct arrival {
+    const struct zq_cache_response *response;
+    struct zq_freshness freshness;
+    bool shareable; /* joined readers may have it, if they match its Vary */
+    bool retained;  /* it is to be stored */
+    struct zq_buf vary;
+    char *head; /* block and vary */
+    size_t head_bytes;
+};
+
+/* The leader's request: its copy, or, as nobody can join without one, that of the only reader. */
+static const struct zq_fields *leader_request(const struct zq_entry *entry)
+{
+    ZQ_LOCK_HELD(&entry->lock);
+    if (entry->copy != NULL)
+        return &entry->copy->fields;
+    if (zq_list_empty(&entry->readers))
+        return NULL;
+    return &ZQ_CONTAINER(entry->readers.next, struct zq_reader, node)->request;
+}
+
+static int gather_vary(struct zq_entry *entry, struct arrival *a)
+{
+    int error = 0;
+
+    zq_lock_take(&entry->lock);
+    const struct zq_fields *request = leader_request(entry);
+    if (request != NULL)
+        error = zq_vary_build(&a->vary, a->response->fields, request);
+    else
+        a->shareable = false;
+    zq_lock_give(&entry->lock);
+    return error;
+}
+
+static int judge(struct zq_entry *entry, struct arrival *a, int64_t now_ms, time_t now)
+{
+    struct zq_policy_exchange x = {
+        .traits = entry->traits,
+        .status = a->response->status,
+        .response = a->response->fields,
+        .request_ms = entry->request_ms,
+        .response_ms = now_ms,
+        .now = now,
+    };
+
+    a->shareable = zq_policy_judge(&x, &a->freshness) == ZQ_POLICY_STORABLE;
+    return a->shareable ? gather_vary(entry, a) : 0;
+}
+
+static int copy_head(struct arrival *a)
+{
+    struct zq_slice block = a->response->block;
+
+    a->head_bytes = block.n + a->vary.n;
+    a->head = zq_cache_alloc(a->head_bytes);
+    if (a->head == NULL)
+        return ZQ_ENOMEM;
+    memcpy(a->head, block.p, block.n);
+    if (a->vary.n > 0)
+        memcpy(a->head + block.n, zq_buf_data(&a->vary), a->vary.n);
+    return 0;
+}
+
+static bool is_too_large(const struct zq_entry *entry, uint64_t bytes)
+{
+    return bytes > entry->cache->object_max;
+}
+
+/* Settles whether it will be stored, and takes what will not off the index. */
+static void settle(struct zq_entry *entry, struct arrival *a, int64_t now_ms)
+{
+    const struct zq_cache_response *r = a->response;
+
+    if (entry->shard == NULL)
+        return;
+    bool too_large =
+        a->shareable && r->content_length > 0 && is_too_large(entry, (uint64_t)r->content_length);
+    if (a->shareable && r->storable && !too_large &&
+        zq_store_reserve(entry->cache, a->head_bytes)) {
+        a->retained = zq_store_confirm_fill(entry);
+        if (!a->retained)
+            zq_store_release(entry->cache, a->head_bytes);
+    }
+    if (!a->retained)
+        zq_store_drop_fill(entry, !a->shareable || too_large, now_ms);
+}
+
+/* What is not stored is a buffer on its way, and no part of the cache. */
+static void recount(struct zq_entry *entry, const struct arrival *a, size_t copy_bytes)
+{
+    size_t before = entry->counted;
+
+    if (before == 0)
+        return;
+    entry->counted = a->retained ? before + a->head_bytes - copy_bytes : 0;
+    zq_store_release(entry->cache, a->retained ? copy_bytes : before);
+}
+
+static void release_others(struct zq_entry *entry, const struct arrival *a)
+{
+    struct zq_node *next;
+
+    for (struct zq_node *n = entry->readers.next; n != &entry->readers; n = next) {
+        struct zq_reader *reader = ZQ_CONTAINER(n, struct zq_reader, node);
+        next = n->next;
+        if (!reader->leads && !(a->shareable && zq_vary_match(entry->vary, &reader->request)))
+            zq_reader_release(reader);
+    }
+}
+
+static void publish(struct zq_entry *entry, const struct arrival *a)
+{
+    const struct zq_cache_response *r = a->response;
+
+    zq_lock_take(&entry->lock);
+    struct zq_request_copy *copy = entry->copy;
+    entry->copy = NULL;
+    recount(entry, a, copy != NULL ? copy->bytes : 0);
+    entry->status = r->status;
+    entry->close = r->close;
+    entry->no_content = r->no_content;
+    entry->content_length = r->content_length;
+    entry->block = zq_slice(a->head, r->block.n);
+    entry->vary = zq_slice(a->head + r->block.n, a->vary.n);
+    entry->freshness = a->freshness;
+    entry->retained = a->retained;
+    entry->state = ZQ_ENTRY_FILLING;
+    release_others(entry, a);
+    zq_readers_tell(entry);
+    zq_lock_give(&entry->lock);
+    zq_request_copy_free(copy);
+}
+
+int zq_entry_head(struct zq_writer *writer, const struct zq_cache_response *response,
+                  int64_t now_ms, time_t now)
+{
+    struct zq_entry *entry = entry_of(writer);
+    struct arrival a = {.response = response, .freshness = {.response_ms = now_ms}};
+    int error = 0;
+
+    ZQ_ASSERT(entry->state == ZQ_ENTRY_WAITING);
+    if (entry->shard != NULL)
+        error = judge(entry, &a, now_ms, now);
+    if (error == 0)
+        error = copy_head(&a);
+    if (error == 0) {
+        settle(entry, &a, now_ms);
+        publish(entry, &a);
+    }
+    zq_buf_fini(&a.vary);
+    return error;
+}
+
+/* ---- content ---- */
+
+/* What goes beyond the announced length is not passed on: behind it begins the next response. For
+ * HEAD and the like that is all there is; elsewhere the response is broken. */
+static struct zq_slice clip(struct zq_entry *entry, struct zq_slice data)
+{
+    uint64_t left = UINT64_MAX;
+
+    if (entry->no_content)
+        left = 0;
+    else if (entry->content_length >= 0)
+        left = (uint64_t)entry->content_length - entry->length;
+    if (data.n > left) {
+        data.n = (size_t)left;
+        entry->overrun = !entry->no_content;
+    }
+    return data;
+}
+
+/* Copies what still fits into the tail, where no reader looks yet. */
+static size_t fill_tail(struct zq_entry *entry, struct zq_slice data)
+{
+    struct zq_segment *tail = entry->tail;
+
+    if (tail == NULL)
+        return 0;
+    size_t used = (size_t)(entry->length - tail->start);
+    size_t n = tail->size - used < data.n ? tail->size - used : data.n;
+    memcpy(tail->data + used, data.p, n);
+    return n;
+}
+
+static void link_segment(struct zq_entry *entry, struct zq_segment *segment)
+{
+    ZQ_LOCK_HELD(&entry->lock);
+    if (entry->tail != NULL)
+        entry->tail->next = segment;
+    else
+        entry->first = segment;
+    entry->tail = segment;
+}
+
+int zq_entry_append(struct zq_writer *writer, struct zq_slice data)
+{
+    struct zq_entry *entry = entry_of(writer);
+    struct zq_segment *segment = NULL;
+
+    ZQ_ASSERT(entry->state == ZQ_ENTRY_FILLING);
+    data = clip(entry, data);
+    if (data.n == 0)
+        return 0;
+    if (entry->retained && is_too_large(entry, entry->length + data.n))
+        zq_entry_let_go(entry, true);
+    size_t filled = fill_tail(entry, data);
+    if (filled < data.n) {
+        segment = zq_segment_new(entry, data.n - filled);
+        if (segment == NULL)
+            return ZQ_ENOMEM;
+        segment->start = entry->length + filled;
+        memcpy(segment->data, data.p + filled, data.n - filled);
+    }
+    zq_lock_take(&entry->lock);
+    if (segment != NULL)
+        link_segment(entry, segment);
+    entry->length += data.n;
+    zq_readers_tell_more(entry);
+    zq_segments_trim(entry);
+    zq_lock_give(&entry->lock);
+    return 0;
+}
+
+/* ---- the end ---- */
+
+void zq_entry_freeze(struct zq_entry *entry)
+{
+    zq_lock_take(&entry->lock);
+    entry->state = ZQ_ENTRY_COMPLETE;
+    entry->writer = NULL;
+    zq_readers_tell(entry);
+    zq_readers_unlink(entry);
+    atomic_store_explicit(&entry->frozen, true, memory_order_release);
+    zq_lock_give(&entry->lock);
+}
+
+static void end(struct zq_entry *entry, enum zq_entry_state state)
+{
+    zq_lock_take(&entry->lock);
+    entry->state = state;
+    entry->writer = NULL;
+    zq_readers_tell(entry);
+    zq_lock_give(&entry->lock);
+}
+
+static bool is_whole(const struct zq_entry *entry)
+{
+    return !entry->overrun && (entry->no_content || entry->content_length < 0 ||
+                               (uint64_t)entry->content_length == entry->length);
+}
+
+void zq_entry_finish(struct zq_writer *writer, bool complete)
+{
+    struct zq_entry *entry = entry_of(writer);
+
+    ZQ_ASSERT(entry->state == ZQ_ENTRY_FILLING);
+    writer->entry = NULL;
+    complete = complete && is_whole(entry);
+    if (complete && entry->retained) {
+        zq_store_complete(entry);
+    } else {
+        if (entry->shard != NULL)
+            zq_store_drop_fill(entry, false, 0);
+        end(entry, complete ? ZQ_ENTRY_COMPLETE : ZQ_ENTRY_ABORTED);
+    }
+    zq_entry_unref(entry);
+}
+
+void zq_entry_fail(struct zq_writer *writer, unsigned status)
+{
+    struct zq_entry *entry = entry_of(writer);
+
+    ZQ_ASSERT(entry->state == ZQ_ENTRY_WAITING);
+    writer->entry = NULL;
+    if (entry->shard != NULL)
+        zq_store_drop_fill(entry, false, 0);
+    zq_lock_take(&entry->lock);
+    entry->status = status;
+    zq_lock_give(&entry->lock);
+    end(entry, ZQ_ENTRY_FAILED);
+    zq_entry_unref(entry);
+}

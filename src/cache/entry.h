@@ -1,0 +1,144 @@
+/* An entry: one response, on its way or complete.
+ *
+ *   WAITING ──head──► FILLING ──finish──► COMPLETE
+ *      └──fail──► FAILED  └──cut short──► ABORTED
+ *
+ * A retained entry keeps all its bytes (it is, or may become, a stored response); any other keeps
+ * a window: segments that all readers have passed are freed. An entry that is COMPLETE and
+ * retained is frozen: nothing in it changes any more, and readers take no lock.
+ *
+ * Who may touch what:
+ *   shard lock   slot, link, sieve, visited, joinable
+ *   entry lock   state, readers (and what the cache keeps in them), writer, first, length, the head
+ *   the writer   is alone in writing retained, length, tail; so it reads them without the lock
+ *   for good     cache, shard, traits, request_ms, copy until the head
+ */
+#ifndef ZQ_CACHE_ENTRY_H
+#define ZQ_CACHE_ENTRY_H
+
+#include "cache/lock.h"
+#include "cache/policy.h"
+#include "zq/cache.h"
+
+#include <stdatomic.h>
+
+struct zq_slot;
+struct zq_shard;
+
+/* Content. A segment is filled before the next one begins. */
+struct zq_segment {
+    struct zq_segment *next;
+    uint64_t start; /* the offset of its first byte in the content */
+    size_t size;
+    bool counted; /* in zq_cache_used */
+    char data[];
+};
+#define ZQ_SEGMENT_MIN 4096u
+#define ZQ_SEGMENT_MAX (64u << 10)
+/* A stored response of known length is one segment up to this. */
+#define ZQ_SEGMENT_WHOLE_MAX (1u << 20)
+
+/* A copy of a request's fields, for the head to be judged by when the leader may have left. */
+struct zq_request_copy {
+    size_t bytes; /* of the allocation */
+    struct zq_fields fields;
+    struct zq_field v[];
+};
+
+enum zq_entry_state {
+    ZQ_ENTRY_WAITING,
+    ZQ_ENTRY_FILLING,
+    ZQ_ENTRY_COMPLETE,
+    ZQ_ENTRY_ABORTED,
+    ZQ_ENTRY_FAILED
+};
+
+struct zq_entry {
+    unsigned magic;
+    atomic_uint refs;
+    /* What a hit looks at. */
+    struct zq_slice vary; /* behind the block, in the same allocation */
+    struct zq_freshness freshness;
+    struct zq_node link;  /* in slot->variants or slot->fills */
+    struct zq_slot *slot; /* NULL: not in the index */
+    bool visited;
+    bool joinable;
+    atomic_bool frozen;
+    enum zq_entry_state state;
+
+    unsigned status;
+    bool close, no_content;
+    bool retained, overrun;
+    struct zq_slice block;
+    int64_t content_length; /* as announced; -1: not known */
+    uint64_t length;        /* of what was appended */
+    struct zq_segment *first, *tail;
+
+    struct zq_cache *cache; /* NULL for a PASS, which nothing is counted of */
+    struct zq_shard *shard;
+    struct zq_node sieve;
+    size_t counted; /* bytes in zq_cache_used for this struct, the copy and the head */
+
+    struct zq_lock lock;
+    struct zq_node readers;
+    struct zq_writer *writer; /* NULL once closed */
+    uint64_t told_limit;      /* how far the writer was last told it may go */
+    unsigned traits;          /* of the leader's request */
+    int64_t request_ms;
+    struct zq_request_copy *copy;
+};
+#define ZQ_ENTRY_MAGIC 0x5a51454eu
+
+static inline bool zq_entry_is_frozen(const struct zq_entry *entry)
+{
+    return atomic_load_explicit(&entry->frozen, memory_order_acquire);
+}
+
+/* ---- life (entry.c) ---- */
+
+/* WAITING, with one reference, nothing counted. NULL when out of memory. Release: zq_entry_unref */
+struct zq_entry *zq_entry_new(void);
+void zq_entry_ref(struct zq_entry *entry);
+void zq_entry_unref(struct zq_entry *entry); /* no entry lock held */
+
+size_t zq_request_copy_bytes(const struct zq_fields *fields);
+struct zq_request_copy *zq_request_copy_new(const struct zq_fields *fields); /* NULL: no memory */
+void zq_request_copy_free(struct zq_request_copy *copy);
+
+/* Opens the writer; takes over a reference. */
+void zq_entry_open(struct zq_entry *entry, struct zq_writer *writer);
+/* COMPLETE, frozen, all told. Takes the entry's lock. */
+void zq_entry_freeze(struct zq_entry *entry);
+
+/* ---- readers (reader.c) ---- */
+
+/* Zeroes all but `notify`. The reader must be detached. */
+void zq_reader_reset(struct zq_reader *reader, const struct zq_fields *request);
+/* Attaches to a frozen entry: no lock, and no place in the list. */
+void zq_reader_attach_frozen(struct zq_reader *reader, struct zq_entry *entry);
+/* Attaches to any other; entry locked, or not shared yet. Each takes a reference. */
+void zq_reader_attach(struct zq_reader *reader, struct zq_entry *entry);
+
+/* All of these with the entry locked. */
+void zq_readers_tell(struct zq_entry *entry);      /* something other than content has changed */
+void zq_readers_tell_more(struct zq_entry *entry); /* content was appended */
+void zq_readers_unlink(struct zq_entry *entry);    /* they will never be told anything again */
+void zq_reader_release(struct zq_reader *reader);
+/* The offset that all readers have passed; the end when there is none. */
+uint64_t zq_readers_passed(const struct zq_entry *entry);
+
+/* ---- content (segment.c) ---- */
+
+/* A segment for `need` or more bytes, behind what was appended. Counted when the entry is retained;
+ * an entry that there is no room for loses that. NULL when out of memory. No lock held. */
+struct zq_segment *zq_segment_new(struct zq_entry *entry, size_t need);
+void zq_segments_free(struct zq_entry *entry, struct zq_segment *first);
+/* Frees what all readers have passed of an entry that is not retained. Entry locked. */
+void zq_segments_trim(struct zq_entry *entry);
+/* The entry will not be stored: it goes off the index, and keeps only a window from now on. `mark`:
+ * the key is remembered for it. The writer's; no lock held. */
+void zq_entry_let_go(struct zq_entry *entry, bool mark);
+/* How far the writer may go, as an offset. Entry locked. */
+uint64_t zq_entry_limit(const struct zq_entry *entry);
+
+#endif

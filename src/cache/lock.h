@@ -1,0 +1,74 @@
+/* The cache's two kinds of lock, and their order, which is written here and nowhere else:
+ *
+ *   shard → entry → (a loop's mailbox, which a notify callback posts to)
+ *
+ * A thread holds at most one shard and at most one entry, and takes no shard while it holds an
+ * entry. Making room (zq_cache_reserve) takes shards one after the other, so it is called with
+ * neither. Debug builds assert all of that.
+ */
+#ifndef ZQ_CACHE_LOCK_H
+#define ZQ_CACHE_LOCK_H
+
+#include "zq/base.h"
+
+#include <pthread.h>
+
+enum zq_lock_rank { ZQ_LOCK_SHARD = 1, ZQ_LOCK_ENTRY = 2 };
+
+struct zq_lock {
+    pthread_mutex_t mutex;
+#ifdef ZQ_DEBUG
+    enum zq_lock_rank rank;
+    const unsigned *owner; /* the holder's zq_lock_ranks_held */
+#endif
+};
+
+#ifdef ZQ_DEBUG
+extern _Thread_local unsigned zq_lock_ranks_held;
+#endif
+
+static inline void zq_lock_init(struct zq_lock *lock, enum zq_lock_rank rank)
+{
+    ZQ_ASSERT(pthread_mutex_init(&lock->mutex, NULL) == 0);
+#ifdef ZQ_DEBUG
+    lock->rank = rank;
+    lock->owner = NULL;
+#endif
+}
+
+static inline void zq_lock_fini(struct zq_lock *lock)
+{
+    pthread_mutex_destroy(&lock->mutex);
+}
+
+static inline void zq_lock_take(struct zq_lock *lock)
+{
+#ifdef ZQ_DEBUG
+    ZQ_ASSERT(zq_lock_ranks_held < lock->rank);
+    zq_lock_ranks_held |= lock->rank;
+#endif
+    pthread_mutex_lock(&lock->mutex);
+#ifdef ZQ_DEBUG
+    lock->owner = &zq_lock_ranks_held;
+#endif
+}
+
+static inline void zq_lock_give(struct zq_lock *lock)
+{
+#ifdef ZQ_DEBUG
+    ZQ_ASSERT(lock->owner == &zq_lock_ranks_held);
+    lock->owner = NULL;
+    zq_lock_ranks_held &= ~lock->rank;
+#endif
+    pthread_mutex_unlock(&lock->mutex);
+}
+
+#ifdef ZQ_DEBUG
+#define ZQ_LOCK_HELD(lock) ZQ_ASSERT((lock)->owner == &zq_lock_ranks_held)
+#define ZQ_LOCK_NONE_HELD() ZQ_ASSERT(zq_lock_ranks_held == 0)
+#else
+#define ZQ_LOCK_HELD(lock) ((void)0)
+#define ZQ_LOCK_NONE_HELD() ((void)0)
+#endif
+
+#endif

@@ -1,0 +1,73 @@
+/* What RFC 9111 says, as pure functions: no I/O, no clock, no memory. */
+#ifndef ZQ_CACHE_POLICY_H
+#define ZQ_CACHE_POLICY_H
+
+#include "zq/base.h"
+#include "zq/field.h"
+
+#include <time.h>
+
+/* What a request's fields mean to the cache, gathered in one pass. */
+enum zq_request_trait {
+    ZQ_REQUEST_COOKIE = 1,
+    ZQ_REQUEST_AUTHORIZATION = 2,
+    ZQ_REQUEST_NO_STORE = 4,    /* RFC 9111 5.2.1.5 */
+    ZQ_REQUEST_CONDITIONAL = 8, /* If-… or Range: a miss is answered 304 or 206 */
+    ZQ_REQUEST_OVERRIDE = 16    /* the application may see another method or target than the key */
+};
+#define ZQ_REQUEST_CREDENTIALS (ZQ_REQUEST_COOKIE | ZQ_REQUEST_AUTHORIZATION)
+unsigned zq_policy_request(const struct zq_fields *request);
+
+/* Cache-Control, over all its lines. Seconds are 0 when they were no valid number: such a response
+ * is stale (RFC 9111 4.2.1). */
+struct zq_cache_control {
+    bool no_store, no_cache, is_private, is_public, must_revalidate, must_understand;
+    bool has_max_age, has_s_maxage;
+    int64_t max_age_s, s_maxage_s;
+};
+void zq_policy_cache_control(const struct zq_fields *fields, struct zq_cache_control *out);
+
+/* Ages and lifetimes are kept in milliseconds, so that a second's rounding makes nothing fresh
+ * for longer than it said. */
+struct zq_freshness {
+    int64_t lifetime_ms;    /* RFC 9111 4.2.1; 0 when there is none */
+    int64_t initial_age_ms; /* corrected_initial_age, RFC 9111 4.2.3 */
+    int64_t response_ms;    /* monotonic: when the head came; resident time runs from here */
+};
+static inline int64_t zq_freshness_age_ms(const struct zq_freshness *f, int64_t now_ms)
+{
+    return f->initial_age_ms + (now_ms > f->response_ms ? now_ms - f->response_ms : 0);
+}
+static inline bool zq_freshness_is_fresh(const struct zq_freshness *f, int64_t now_ms)
+{
+    return f->lifetime_ms > zq_freshness_age_ms(f, now_ms);
+}
+
+/* May the response be stored, and if not, why. */
+enum zq_policy_verdict {
+    ZQ_POLICY_STORABLE,
+    ZQ_POLICY_STATUS, /* not final, partial, or not understood */
+    ZQ_POLICY_NO_STORE,
+    ZQ_POLICY_PRIVATE,
+    ZQ_POLICY_NO_CACHE,
+    ZQ_POLICY_SET_COOKIE,
+    ZQ_POLICY_CREDENTIALS, /* the request had Cookie or Authorization */
+    ZQ_POLICY_VARY,        /* no other request can be known to match */
+    ZQ_POLICY_NO_FRESHNESS,
+    ZQ_POLICY_STALE /* its freshness is used up on arrival */
+};
+
+struct zq_policy_exchange {
+    unsigned traits; /* of the request, a GET */
+    unsigned status;
+    const struct zq_fields *response;
+    int64_t request_ms, response_ms; /* monotonic */
+    time_t now;                      /* when the response came */
+};
+
+/* RFC 9111 3 for a shared cache that stores only what has explicit freshness left and cannot
+ * validate. `*freshness` is filled in any case. */
+enum zq_policy_verdict zq_policy_judge(const struct zq_policy_exchange *exchange,
+                                       struct zq_freshness *freshness);
+
+#endif

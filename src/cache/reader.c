@@ -1,0 +1,292 @@
+/* The reader's side. A look (state, peek) that finds nothing new is followed by a notification once
+ * there is; between a notification and the next look there is no other. */
+#include "cache/entry.h"
+
+/* The writer hears of progress in steps of this, not of every write to a client. */
+#define LIMIT_STEP (ZQ_CACHE_WINDOW / 4)
+
+/* ---- attaching ---- */
+
+void zq_reader_reset(struct zq_reader *reader, const struct zq_fields *request)
+{
+    void (*notify)(struct zq_reader *) = reader->notify;
+
+    ZQ_ASSERT(reader->entry == NULL);
+    *reader = (struct zq_reader){.notify = notify, .request = *request};
+    zq_list_init(&reader->node);
+}
+
+void zq_reader_attach_frozen(struct zq_reader *reader, struct zq_entry *entry)
+{
+    zq_entry_ref(entry);
+    reader->entry = entry;
+}
+
+void zq_reader_attach(struct zq_reader *reader, struct zq_entry *entry)
+{
+    zq_entry_ref(entry);
+    reader->entry = entry;
+    reader->shared = true;
+    zq_list_append(&entry->readers, &reader->node);
+}
+
+/* ---- telling; entry locked ---- */
+
+static void tell(struct zq_reader *reader)
+{
+    if (reader->told)
+        return;
+    reader->told = true;
+    reader->notify(reader);
+}
+
+static struct zq_reader *reader_at(struct zq_node *node)
+{
+    return ZQ_CONTAINER(node, struct zq_reader, node);
+}
+
+void zq_readers_tell(struct zq_entry *entry)
+{
+    ZQ_LOCK_HELD(&entry->lock);
+    for (struct zq_node *n = entry->readers.next; n != &entry->readers; n = n->next)
+        tell(reader_at(n));
+}
+
+/* A reader that has not taken yet what it saw comes back for it, and then sees the rest too. */
+static bool took_all_it_saw(const struct zq_reader *reader)
+{
+    return reader->offset >= reader->seen;
+}
+
+void zq_readers_tell_more(struct zq_entry *entry)
+{
+    ZQ_LOCK_HELD(&entry->lock);
+    for (struct zq_node *n = entry->readers.next; n != &entry->readers; n = n->next)
+        if (took_all_it_saw(reader_at(n)))
+            tell(reader_at(n));
+}
+
+void zq_readers_unlink(struct zq_entry *entry)
+{
+    ZQ_LOCK_HELD(&entry->lock);
+    while (!zq_list_empty(&entry->readers))
+        zq_list_remove(entry->readers.next);
+}
+
+void zq_reader_release(struct zq_reader *reader)
+{
+    ZQ_LOCK_HELD(&reader->entry->lock);
+    reader->released = true;
+    zq_list_remove(&reader->node);
+    tell(reader);
+}
+
+uint64_t zq_readers_passed(const struct zq_entry *entry)
+{
+    uint64_t passed = entry->length;
+
+    for (struct zq_node *n = entry->readers.next; n != &entry->readers; n = n->next)
+        if (reader_at(n)->offset < passed)
+            passed = reader_at(n)->offset;
+    return passed;
+}
+
+/* Readers have moved on or left. */
+static void tell_writer(struct zq_entry *entry)
+{
+    ZQ_LOCK_HELD(&entry->lock);
+    /* A writer that is being moved to its place has no callback yet, and asks by itself then. */
+    if (entry->writer == NULL || entry->writer->notify == NULL)
+        return;
+    uint64_t limit = zq_entry_limit(entry);
+    if (!zq_list_empty(&entry->readers) &&
+        (entry->retained || limit < entry->told_limit + LIMIT_STEP))
+        return;
+    entry->told_limit = limit;
+    entry->writer->notify(entry->writer);
+}
+
+/* ---- looking ---- */
+
+/* Locks the entry of a reader unless it is frozen. True: locked, and to be given back. */
+static bool enter(const struct zq_reader *reader)
+{
+    ZQ_CHECK(reader->entry, ZQ_ENTRY_MAGIC);
+    if (zq_entry_is_frozen(reader->entry))
+        return false;
+    zq_lock_take(&reader->entry->lock);
+    return true;
+}
+
+static void leave(const struct zq_reader *reader, bool locked)
+{
+    if (locked)
+        zq_lock_give(&reader->entry->lock);
+}
+
+static void note_look(struct zq_reader *reader, bool locked)
+{
+    if (!locked)
+        return;
+    reader->told = false;
+    reader->seen = reader->entry->length;
+}
+
+static enum zq_reader_state state_of(const struct zq_reader *reader)
+{
+    if (reader->released)
+        return ZQ_READER_RELEASED;
+    switch (reader->entry->state) {
+    case ZQ_ENTRY_WAITING:
+        return ZQ_READER_WAITING;
+    case ZQ_ENTRY_FILLING:
+        return ZQ_READER_OPEN;
+    case ZQ_ENTRY_COMPLETE:
+        return ZQ_READER_COMPLETE;
+    case ZQ_ENTRY_ABORTED:
+        return ZQ_READER_ABORTED;
+    case ZQ_ENTRY_FAILED:
+        break;
+    }
+    return ZQ_READER_FAILED;
+}
+
+static bool has_head(enum zq_reader_state state)
+{
+    return state == ZQ_READER_OPEN || state == ZQ_READER_COMPLETE || state == ZQ_READER_ABORTED;
+}
+
+enum zq_reader_state zq_reader_state(struct zq_reader *reader)
+{
+    bool locked = enter(reader);
+    enum zq_reader_state state = state_of(reader);
+
+    note_look(reader, locked);
+    leave(reader, locked);
+    return state;
+}
+
+unsigned zq_entry_status(const struct zq_reader *reader)
+{
+    bool locked = enter(reader);
+    unsigned status = reader->entry->status;
+
+    leave(reader, locked);
+    return status;
+}
+
+/* Rounds towards the past: what has half a second left has 0, what is over by that has -1. */
+static int64_t floor_s(int64_t ms)
+{
+    return ms >= 0 ? ms / 1000 : -((-ms + 999) / 1000);
+}
+
+void zq_entry_describe(const struct zq_reader *reader, int64_t now_ms, struct zq_entry_info *out)
+{
+    bool locked = enter(reader);
+    const struct zq_entry *entry = reader->entry;
+    int64_t age_ms = zq_freshness_age_ms(&entry->freshness, now_ms);
+
+    ZQ_ASSERT(has_head(state_of(reader)));
+    *out = (struct zq_entry_info){
+        .status = entry->status,
+        .block = entry->block,
+        .content_length = entry->content_length,
+        .close = entry->close,
+        .stored = entry->retained,
+        .age_s = age_ms / 1000,
+        .remaining_s = floor_s(entry->freshness.lifetime_ms - age_ms),
+    };
+    if (entry->state == ZQ_ENTRY_COMPLETE && out->content_length < 0 && !entry->no_content)
+        out->content_length = (int64_t)entry->length;
+    leave(reader, locked);
+}
+
+/* ---- reading ---- */
+
+static const struct zq_segment *skip_passed(const struct zq_segment *segment, uint64_t offset)
+{
+    while (segment != NULL && segment->start + segment->size <= offset)
+        segment = segment->next;
+    return segment;
+}
+
+static const struct zq_segment *segment_at(const struct zq_reader *reader)
+{
+    const struct zq_segment *from = reader->segment ? reader->segment : reader->entry->first;
+
+    return skip_passed(from, reader->offset);
+}
+
+int zq_reader_peek(struct zq_reader *reader, struct iovec *iov, int max, bool *end)
+{
+    bool locked = enter(reader);
+    const struct zq_entry *entry = reader->entry;
+    const struct zq_segment *segment = segment_at(reader);
+    enum zq_reader_state state = state_of(reader);
+    uint64_t offset = reader->offset;
+    int n = 0;
+
+    while (has_head(state) && n < max && segment != NULL && offset < entry->length) {
+        uint64_t stop = segment->start + segment->size;
+        stop = stop < entry->length ? stop : entry->length;
+        iov[n].iov_base = (void *)(segment->data + (offset - segment->start));
+        iov[n++].iov_len = (size_t)(stop - offset);
+        offset = stop;
+        segment = segment->next;
+    }
+    *end = state == ZQ_READER_COMPLETE && offset == entry->length;
+    note_look(reader, locked);
+    leave(reader, locked);
+    return n;
+}
+
+/* Segments of a retained entry stay, so its readers can remember where they are; the others start
+ * from the first, of few. */
+static void remember_segment(struct zq_reader *reader)
+{
+    const struct zq_segment *segment = segment_at(reader);
+
+    if (segment != NULL)
+        reader->segment = segment;
+}
+
+void zq_reader_advance(struct zq_reader *reader, uint64_t bytes)
+{
+    bool locked = enter(reader);
+    struct zq_entry *entry = reader->entry;
+
+    ZQ_ASSERT(bytes <= entry->length - reader->offset);
+    reader->offset += bytes;
+    if (entry->retained)
+        remember_segment(reader);
+    if (locked && !zq_list_empty(&reader->node)) {
+        /* It may wait now for more than it saw, and that may have come meanwhile. */
+        if (took_all_it_saw(reader) && entry->length > reader->seen)
+            tell(reader);
+        zq_segments_trim(entry);
+        tell_writer(entry);
+    }
+    leave(reader, locked);
+}
+
+void zq_reader_detach(struct zq_reader *reader)
+{
+    struct zq_entry *entry = reader->entry;
+
+    if (entry == NULL)
+        return;
+    ZQ_CHECK(entry, ZQ_ENTRY_MAGIC);
+    if (reader->shared) {
+        zq_lock_take(&entry->lock);
+        if (!zq_list_empty(&reader->node)) {
+            zq_list_remove(&reader->node);
+            zq_segments_trim(entry);
+            tell_writer(entry);
+        }
+        zq_lock_give(&entry->lock);
+    }
+    reader->entry = NULL;
+    reader->segment = NULL;
+    zq_entry_unref(entry);
+}

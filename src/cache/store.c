@@ -1,0 +1,269 @@
+#include "cache/store.h"
+
+#include "cache/alloc.h"
+#include "cache/entry.h"
+
+/* ---- slots ---- */
+
+struct zq_slot *zq_slot_new(struct zq_slice key, uint64_t hash)
+{
+    struct zq_slot *slot = zq_cache_alloc(zq_slot_bytes(key.n));
+
+    if (slot == NULL)
+        return NULL;
+    *slot = (struct zq_slot){.hash = hash, .key_n = (uint32_t)key.n};
+    memcpy(slot->key, key.p, key.n);
+    zq_list_init(&slot->variants);
+    zq_list_init(&slot->fills);
+    zq_list_init(&slot->mark);
+    return slot;
+}
+
+static struct zq_slot **bucket_of(const struct zq_shard *shard, uint64_t hash)
+{
+    return &shard->buckets[hash & (shard->n_buckets - 1)];
+}
+
+struct zq_slot *zq_slot_find(struct zq_shard *shard, struct zq_slice key, uint64_t hash)
+{
+    struct zq_slot *slot = *bucket_of(shard, hash);
+
+    ZQ_LOCK_HELD(&shard->lock);
+    while (slot != NULL &&
+           !(slot->hash == hash && zq_slice_eq(zq_slice(slot->key, slot->key_n), key)))
+        slot = slot->next;
+    return slot;
+}
+
+void zq_slot_insert(struct zq_shard *shard, struct zq_slot *slot)
+{
+    struct zq_slot **bucket = bucket_of(shard, slot->hash);
+
+    ZQ_LOCK_HELD(&shard->lock);
+    slot->next = *bucket;
+    *bucket = slot;
+}
+
+void zq_slot_tidy(struct zq_cache *cache, struct zq_shard *shard, struct zq_slot *slot)
+{
+    struct zq_slot **at = bucket_of(shard, slot->hash);
+
+    ZQ_LOCK_HELD(&shard->lock);
+    if (slot->mark_until_ms != 0 || !zq_list_empty(&slot->variants) || !zq_list_empty(&slot->fills))
+        return;
+    while (*at != slot)
+        at = &(*at)->next;
+    *at = slot->next;
+    size_t bytes = zq_slot_bytes(slot->key_n);
+    zq_cache_dealloc(slot, bytes);
+    zq_store_release(cache, bytes);
+}
+
+/* ---- marks ---- */
+
+void zq_slot_unmark(struct zq_shard *shard, struct zq_slot *slot)
+{
+    ZQ_LOCK_HELD(&shard->lock);
+    if (slot->mark_until_ms == 0)
+        return;
+    slot->mark_until_ms = 0;
+    zq_list_remove(&slot->mark);
+    shard->mark_bytes -= zq_slot_bytes(slot->key_n);
+}
+
+void zq_slot_mark(struct zq_cache *cache, struct zq_shard *shard, struct zq_slot *slot,
+                  int64_t now_ms)
+{
+    zq_slot_unmark(shard, slot);
+    slot->mark_until_ms = now_ms + ZQ_STORE_MARK_MS;
+    zq_list_append(&shard->marks, &slot->mark);
+    shard->mark_bytes += zq_slot_bytes(slot->key_n);
+    while (!zq_list_empty(&shard->marks)) {
+        struct zq_slot *oldest = ZQ_CONTAINER(shard->marks.next, struct zq_slot, mark);
+        if (oldest->mark_until_ms > now_ms && shard->mark_bytes <= cache->mark_bytes_max)
+            break;
+        zq_slot_unmark(shard, oldest);
+        zq_slot_tidy(cache, shard, oldest);
+    }
+}
+
+/* ---- entries in slots ---- */
+
+/* Moves an entry out of its slot to `dropped`, with the slot's reference. */
+static void drop(struct zq_shard *shard, struct zq_entry *entry, bool is_variant,
+                 struct zq_node *dropped)
+{
+    if (is_variant) {
+        zq_sieve_remove(shard, entry);
+        entry->slot->n_variants--;
+    }
+    entry->slot = NULL;
+    zq_list_remove(&entry->link);
+    zq_list_append(dropped, &entry->link);
+}
+
+void zq_store_unref_all(struct zq_node *dropped)
+{
+    ZQ_LOCK_NONE_HELD();
+    while (!zq_list_empty(dropped)) {
+        struct zq_entry *entry = ZQ_CONTAINER(dropped->next, struct zq_entry, link);
+        zq_list_remove(&entry->link);
+        zq_entry_unref(entry);
+    }
+}
+
+void zq_slot_clear(struct zq_cache *cache, struct zq_shard *shard, struct zq_slot *slot,
+                   struct zq_node *dropped)
+{
+    ZQ_LOCK_HELD(&shard->lock);
+    while (!zq_list_empty(&slot->variants))
+        drop(shard, ZQ_CONTAINER(slot->variants.next, struct zq_entry, link), true, dropped);
+    while (!zq_list_empty(&slot->fills))
+        drop(shard, ZQ_CONTAINER(slot->fills.next, struct zq_entry, link), false, dropped);
+    zq_slot_tidy(cache, shard, slot);
+}
+
+static void link_fill(struct zq_slot *slot, struct zq_entry *entry)
+{
+    if (entry->joinable)
+        zq_list_append(slot->fills.next, &entry->link);
+    else
+        zq_list_append(&slot->fills, &entry->link);
+}
+
+void zq_store_add_fill(struct zq_slot *slot, struct zq_entry *entry)
+{
+    ZQ_LOCK_HELD(&entry->shard->lock);
+    entry->slot = slot;
+    zq_entry_ref(entry);
+    link_fill(slot, entry);
+}
+
+bool zq_store_confirm_fill(struct zq_entry *entry)
+{
+    struct zq_shard *shard = entry->shard;
+
+    zq_lock_take(&shard->lock);
+    bool indexed = entry->slot != NULL;
+    if (indexed) {
+        zq_slot_unmark(shard, entry->slot);
+        entry->joinable = true;
+        zq_list_remove(&entry->link);
+        link_fill(entry->slot, entry);
+    }
+    zq_lock_give(&shard->lock);
+    return indexed;
+}
+
+/* True if there was something to drop; the caller then gives the slot's reference. */
+static bool unlink_fill(struct zq_entry *entry, bool mark, int64_t now_ms)
+{
+    struct zq_slot *slot = entry->slot;
+
+    if (slot == NULL)
+        return false;
+    entry->slot = NULL;
+    zq_list_remove(&entry->link);
+    if (mark)
+        zq_slot_mark(entry->cache, entry->shard, slot, now_ms);
+    else
+        zq_slot_tidy(entry->cache, entry->shard, slot);
+    return true;
+}
+
+void zq_store_drop_fill(struct zq_entry *entry, bool mark, int64_t now_ms)
+{
+    zq_lock_take(&entry->shard->lock);
+    bool dropped = unlink_fill(entry, mark, now_ms);
+    zq_lock_give(&entry->shard->lock);
+    if (dropped)
+        zq_entry_unref(entry);
+}
+
+/* A response that will be stored is worth its end without readers. */
+static bool is_idle(struct zq_entry *entry)
+{
+    zq_lock_take(&entry->lock);
+    bool idle = zq_list_empty(&entry->readers) && !(entry->retained && entry->slot != NULL);
+    zq_lock_give(&entry->lock);
+    return idle;
+}
+
+bool zq_store_drop_idle_fill(struct zq_entry *entry)
+{
+    bool dropped = false;
+
+    zq_lock_take(&entry->shard->lock);
+    bool idle = is_idle(entry);
+    if (idle)
+        dropped = unlink_fill(entry, false, 0);
+    zq_lock_give(&entry->shard->lock);
+    if (dropped)
+        zq_entry_unref(entry);
+    return idle;
+}
+
+/* ---- completion ---- */
+
+/* Does a new variant stand in for an older one? The same requests select both when their blocks
+ * are equal, and all requests select one that does not vary. */
+static bool replaces(const struct zq_entry *entry, const struct zq_entry *older)
+{
+    return entry->vary.n == 0 || zq_slice_eq(entry->vary, older->vary);
+}
+
+/* A slow fetch does not replace the answer of a quicker one that began after it. */
+static bool is_outdated(const struct zq_slot *slot, const struct zq_entry *entry)
+{
+    for (struct zq_node *n = slot->variants.next; n != &slot->variants; n = n->next) {
+        struct zq_entry *other = ZQ_CONTAINER(n, struct zq_entry, link);
+        if (replaces(entry, other) && other->freshness.response_ms > entry->freshness.response_ms)
+            return true;
+    }
+    return false;
+}
+
+static void drop_replaced(struct zq_shard *shard, struct zq_slot *slot,
+                          const struct zq_entry *entry, struct zq_node *dropped)
+{
+    struct zq_node *next;
+
+    for (struct zq_node *n = slot->variants.next; n != &slot->variants; n = next) {
+        struct zq_entry *older = ZQ_CONTAINER(n, struct zq_entry, link);
+        next = n->next;
+        if (replaces(entry, older))
+            drop(shard, older, true, dropped);
+    }
+}
+
+static void add_variant(struct zq_shard *shard, struct zq_slot *slot, struct zq_entry *entry,
+                        struct zq_node *dropped)
+{
+    drop_replaced(shard, slot, entry, dropped);
+    if (slot->n_variants >= ZQ_STORE_VARIANTS_MAX)
+        drop(shard, ZQ_CONTAINER(slot->variants.prev, struct zq_entry, link), true, dropped);
+    zq_list_remove(&entry->link);
+    zq_list_append(slot->variants.next, &entry->link);
+    zq_sieve_add(shard, entry);
+    slot->n_variants++;
+}
+
+void zq_store_complete(struct zq_entry *entry)
+{
+    struct zq_shard *shard = entry->shard;
+    struct zq_node dropped;
+
+    zq_list_init(&dropped);
+    zq_lock_take(&shard->lock);
+    /* Within the shard's lock, so that who hears of the end finds a hit when he asks again. */
+    zq_entry_freeze(entry);
+    struct zq_slot *slot = entry->slot;
+    if (slot != NULL && !is_outdated(slot, entry)) {
+        add_variant(shard, slot, entry, &dropped);
+    } else if (slot != NULL) {
+        drop(shard, entry, false, &dropped);
+        zq_slot_tidy(entry->cache, shard, slot);
+    }
+    zq_lock_give(&shard->lock);
+    zq_store_unref_all(&dropped);
+}

@@ -1,0 +1,111 @@
+/* The store: a hash table in shards, each with its lock. Under each key there is a slot with the
+ * complete responses (variants), the fetches in flight (fills), and a mark while the last answer
+ * was not storable. Memory is one budget for all shards, and eviction goes round them.
+ *
+ * What an index entry owns: a slot holds one reference to each of its variants and fills. A slot
+ * without variants, fills and mark is freed.
+ */
+#ifndef ZQ_CACHE_STORE_H
+#define ZQ_CACHE_STORE_H
+
+#include "cache/lock.h"
+#include "zq/cache.h"
+
+#include <stdatomic.h>
+
+#define ZQ_STORE_SHARDS 32       /* a power of two */
+#define ZQ_STORE_VARIANTS_MAX 16 /* of one key; the oldest goes */
+#define ZQ_STORE_MARK_MS 120000  /* how long a key is remembered as not storable */
+#define ZQ_STORE_OBJECT_SHARE 8  /* a response may take this part of the cache */
+#define ZQ_STORE_MARKS_SHARE 16  /* all marks together may take this part */
+
+struct zq_slot {
+    struct zq_slot *next; /* in its bucket */
+    uint64_t hash;
+    struct zq_node variants; /* newest first */
+    struct zq_node fills;    /* those that may be joined first, newest first */
+    struct zq_node mark;     /* in shard->marks */
+    int64_t mark_until_ms;   /* 0: no mark */
+    uint32_t n_variants;
+    uint32_t key_n;
+    char key[];
+};
+
+struct zq_shard {
+    _Alignas(64) struct zq_lock lock;
+    struct zq_slot **buckets;
+    size_t n_buckets;     /* a power of two, for good: nothing is ever rehashed */
+    struct zq_node sieve; /* variants, oldest first */
+    struct zq_node *hand; /* where SIEVE looks next; the list's head for its start */
+    struct zq_node marks; /* oldest first, so also in the order in which they expire */
+    size_t mark_bytes;
+};
+
+struct zq_cache {
+    unsigned magic;
+    uint64_t size, object_max;
+    size_t mark_bytes_max; /* of one shard */
+    struct zq_shard shards[ZQ_STORE_SHARDS];
+    _Alignas(64) atomic_uint_least64_t used;
+    atomic_uint evict_next; /* the shard that gives something up next */
+};
+#define ZQ_CACHE_MAGIC 0x5a514341u
+
+static inline struct zq_shard *zq_store_shard(struct zq_cache *cache, uint64_t hash)
+{
+    return &cache->shards[(hash >> 32) % ZQ_STORE_SHARDS];
+}
+
+/* ---- memory (evict.c) ---- */
+
+/* Counts `bytes`, evicting what it takes; false when that is not enough (what readers hold cannot
+ * be evicted) or too much. No lock may be held. Release: zq_store_release. */
+bool zq_store_reserve(struct zq_cache *cache, uint64_t bytes);
+void zq_store_release(struct zq_cache *cache, uint64_t bytes);
+
+/* SIEVE's queue, with the shard locked. */
+void zq_sieve_add(struct zq_shard *shard, struct zq_entry *entry);
+void zq_sieve_remove(struct zq_shard *shard, struct zq_entry *entry);
+
+/* ---- slots; all with the shard locked ---- */
+
+static inline size_t zq_slot_bytes(size_t key_n)
+{
+    return sizeof(struct zq_slot) + key_n;
+}
+struct zq_slot *zq_slot_new(struct zq_slice key, uint64_t hash); /* not locked, not counted */
+struct zq_slot *zq_slot_find(struct zq_shard *shard, struct zq_slice key, uint64_t hash);
+/* Puts a new slot, counted by the caller, in its bucket. */
+void zq_slot_insert(struct zq_shard *shard, struct zq_slot *slot);
+/* Frees the slot if it says nothing any more. */
+void zq_slot_tidy(struct zq_cache *cache, struct zq_shard *shard, struct zq_slot *slot);
+/* Remembers that the last answer was not storable, and forgets marks that expired or are too
+ * many. The slot may be gone afterwards. */
+void zq_slot_mark(struct zq_cache *cache, struct zq_shard *shard, struct zq_slot *slot,
+                  int64_t now_ms);
+void zq_slot_unmark(struct zq_shard *shard, struct zq_slot *slot);
+
+/* ---- entries in slots ---- */
+
+/* Takes all variants and fills of a slot off the index, which then may be gone, and moves them to
+ * `dropped` with their references. Shard locked. */
+void zq_slot_clear(struct zq_cache *cache, struct zq_shard *shard, struct zq_slot *slot,
+                   struct zq_node *dropped);
+/* Gives the references of what was dropped. No lock may be held. */
+void zq_store_unref_all(struct zq_node *dropped);
+
+/* Links a fill; the slot takes a reference. Shard locked. */
+void zq_store_add_fill(struct zq_slot *slot, struct zq_entry *entry);
+/* A fill's head proved storable: it may be joined from now on, and the key's mark goes. False when
+ * it is not in the index any more. Locks the shard. */
+bool zq_store_confirm_fill(struct zq_entry *entry);
+/* Takes a fill off the index, if it is still there; `mark` remembers why. Locks the shard. */
+void zq_store_drop_fill(struct zq_entry *entry, bool mark, int64_t now_ms);
+/* Takes a fill that has no reader, and will not be stored, off the index, so that none can join it.
+ * True if it is off and idle. Locks the shard and the entry. */
+bool zq_store_drop_idle_fill(struct zq_entry *entry);
+/* A fill is complete: freezes it, and makes it a variant in place of those that the same requests
+ * select, unless it was taken off the index. Locks the shard and the entry. */
+void zq_store_complete(struct zq_entry *entry);
+
+#endif

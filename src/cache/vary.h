@@ -1,0 +1,30 @@
+/* Vary (RFC 9110 12.5.5, RFC 9111 4.1): what of a request selects among the responses of one key.
+ *
+ * A stored response keeps the selecting fields of the request it answered as a run of records
+ * (name, value), in one block of bytes without pointers. Values are normalised where RFC 9111 4.1
+ * permits it: lines of one name are joined, whitespace around the members of a list goes. Cookie
+ * and Authorization are no lists and stay as they came. Pure functions.
+ */
+#ifndef ZQ_CACHE_VARY_H
+#define ZQ_CACHE_VARY_H
+
+#include "zq/base.h"
+#include "zq/field.h"
+
+#define ZQ_VARY_NAMES_MAX 16 /* a response that selects on more is not stored */
+
+/* False when no other request can be known to match: `*` in any position, a member that is no
+ * field name, or too many of them. */
+bool zq_vary_selects(const struct zq_fields *response);
+
+/* Appends the block for a response to a request; nothing when there is no Vary. 0 or ZQ_ENOMEM. */
+int zq_vary_build(struct zq_buf *out, const struct zq_fields *response,
+                  const struct zq_fields *request);
+
+/* Is the request selected by a block? The empty block selects all. */
+bool zq_vary_match(struct zq_slice block, const struct zq_fields *request);
+
+/* Would two requests be the same to a block, whatever values it holds? */
+bool zq_vary_alike(struct zq_slice block, const struct zq_fields *a, const struct zq_fields *b);
+
+#endif
