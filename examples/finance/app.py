@@ -36,6 +36,7 @@ def create_app(settings: Settings | None = None) -> Quart:
     settings = settings or Settings.from_environment()
     app = Quart(__name__)
     app.secret_key = settings.secret_key
+    app.session_interface = caching.PrivateSessions()
     app.config.update(
         SESSION_COOKIE_NAME="quayside",
         SESSION_COOKIE_SAMESITE="Lax",

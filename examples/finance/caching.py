@@ -11,8 +11,10 @@ from collections.abc import Awaitable, Callable
 from functools import wraps
 from typing import ParamSpec
 
-from quart import Response, make_response
+from quart import Quart, Response, make_response
+from quart.sessions import SecureCookieSessionInterface, SessionMixin
 from quart.typing import ResponseReturnValue
+from werkzeug.wrappers import Response as WerkzeugResponse
 
 P = ParamSpec("P")
 View = Callable[P, Awaitable[ResponseReturnValue]]
@@ -50,6 +52,21 @@ def _saying(value: str, vary: str | None = None) -> Callable[[View[P]], View[P]]
         return wrapped
 
     return decorate
+
+
+class PrivateSessions(SecureCookieSessionInterface):
+    """Sessions in signed cookies that leave public answers alone.
+
+    Quart 0.23 counts its own look at the session as the view's, and would say
+    `Vary: Cookie` on every answer: a shared cache then keeps a copy for each visitor.
+    """
+
+    async def save_session(
+        self, app: Quart, session: SessionMixin, response: Response | WerkzeugResponse | None
+    ) -> None:
+        public = response is not None and response.cache_control.public
+        if session.modified or not public:
+            await super().save_session(app, session, response)
 
 
 async def unless_said(response: Response) -> Response:
