@@ -1,0 +1,66 @@
+"""Log lines, and tracebacks that begin where the application does. Private."""
+
+import os
+import sys
+import traceback
+
+import _zq
+
+_OWN = os.path.dirname(os.path.abspath(__file__)) + os.sep
+
+
+class StartError(Exception):
+    """The worker cannot serve: a sentence for a person, and perhaps a traceback."""
+
+    def __init__(self, sentence, cause=None):
+        super().__init__(sentence)
+        self.cause = cause
+
+
+def log(level, text):
+    return _zq.log(level, text)
+
+
+def _is_own(filename):
+    return (
+        filename.startswith((_OWN, "<frozen importlib"))
+        or filename.replace("\\", "/").endswith("importlib/__init__.py")
+        or filename == "<frozen runpy>"
+    )
+
+
+def _trim(trace, seen):
+    """Take our frames and the import machinery's out of a TracebackException and its causes."""
+    if trace is None or id(trace) in seen:
+        return
+    seen.add(id(trace))
+    if trace.stack:
+        kept = [frame for frame in trace.stack if not _is_own(frame.filename)]
+        trace.stack = traceback.StackSummary.from_list(kept)
+    for other in (trace.__cause__, trace.__context__, *(getattr(trace, "exceptions", None) or ())):
+        _trim(other, seen)
+
+
+def format_exception(exception):
+    trace = traceback.TracebackException.from_exception(exception, compact=True)
+    _trim(trace, set())
+    text = "".join(trace.format())
+    head = "Traceback (most recent call last):\n"
+    if not trace.stack and text.startswith(head):
+        text = text[len(head) :]  # a syntax error, say: no frame is left to show
+    return text
+
+
+def log_exception(level, sentence, exception):
+    """One line, and the traceback behind it in one write, so that no other process cuts in."""
+    if not log(level, sentence):
+        return
+    try:
+        text = format_exception(exception)
+    except BaseException as error:  # an exception whose __str__ fails, or the like
+        text = f"{type(exception).__name__} (its traceback could not be shown: {error!r})\n"
+    sys.stderr.flush()
+    try:
+        os.write(2, text.encode("utf-8", "backslashreplace"))
+    except OSError:
+        pass

@@ -1,0 +1,458 @@
+#include "worker/link.h"
+
+#include "worker/request.h"
+
+#include "zq/log.h"
+
+#include <errno.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define READ_BYTES (64u << 10)
+#define WRITE_EARLY_BYTES                                                                          \
+    (256u << 10) /* more output than this does not wait for the turn's end                         \
+                  */
+#define BUCKETS_AT_FIRST 64u
+
+/* ---- the table of streams ---- */
+
+static struct zq_stream **bucket(const struct zq_link *link, uint32_t id)
+{
+    return &link->table[id & (link->n_buckets - 1)];
+}
+
+static int grow_table(struct zq_link *link)
+{
+    size_t n = link->n_buckets ? 2 * link->n_buckets : BUCKETS_AT_FIRST, old_n = link->n_buckets;
+    struct zq_stream **old = link->table, **table = PyMem_Calloc(n, sizeof(*table));
+
+    if (table == NULL)
+        return ZQ_ENOMEM;
+    link->table = table;
+    link->n_buckets = n;
+    for (size_t i = 0; i < old_n; i++)
+        for (struct zq_stream *s = old[i], *next; s != NULL; s = next) {
+            struct zq_stream **to = bucket(link, s->id);
+            next = s->next;
+            s->next = *to;
+            *to = s;
+        }
+    PyMem_Free(old);
+    return 0;
+}
+
+int zq_link_add(struct zq_link *link, struct zq_stream *s)
+{
+    if (link->n_streams >= link->n_buckets && grow_table(link) < 0)
+        return ZQ_ENOMEM;
+    struct zq_stream **to = bucket(link, s->id);
+    s->next = *to;
+    *to = s;
+    link->n_streams++;
+    Py_INCREF(s->owner);
+    return 0;
+}
+
+void zq_link_remove(struct zq_link *link, struct zq_stream *s)
+{
+    struct zq_stream **at = bucket(link, s->id);
+
+    while (*at != s)
+        at = &(*at)->next;
+    *at = s->next;
+    s->next = NULL;
+    s->link = NULL;
+    zq_list_remove(&s->held);
+    link->n_streams--;
+}
+
+struct zq_stream *zq_link_find(const struct zq_link *link, uint32_t id)
+{
+    struct zq_stream *s = link->n_buckets ? *bucket(link, id) : NULL;
+
+    while (s != NULL && s->id != id)
+        s = s->next;
+    return s;
+}
+
+/* ---- output ---- */
+
+void zq_link_break(struct zq_link *link, const char *why)
+{
+    if (link->broken)
+        return;
+    zq_log(ZQ_LOG_ERROR, "the link to the front is closed: %s", why);
+    link->broken = true;
+}
+
+/* Calls a method of the loop; what could go wrong there leaves the link without events. */
+static void call_loop(struct zq_link *link, enum zq_name method, PyObject *callback)
+{
+    struct zq_bridge *b = link->bridge;
+    PyObject *fd = PyLong_FromLong(link->fd), *result = NULL;
+    PyObject *args[] = {b->loop, fd, callback};
+
+    if (fd != NULL)
+        result =
+            PyObject_VectorcallMethod(zq_name(b->module, method), args, callback ? 3 : 2, NULL);
+    if (result == NULL) {
+        PyErr_WriteUnraisable((PyObject *)link);
+        zq_link_break(link, "the event loop does not take it");
+    }
+    Py_XDECREF(result);
+    Py_XDECREF(fd);
+}
+
+static void write_out(struct zq_link *link)
+{
+    while (link->out.n > 0 && !link->blocked && !link->broken) {
+        ssize_t n =
+            send(link->fd, zq_buf_data(&link->out), link->out.n, MSG_NOSIGNAL | MSG_DONTWAIT);
+        if (n >= 0) {
+            zq_buf_consume(&link->out, (size_t)n);
+        } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
+            link->blocked = true;
+            call_loop(link, ZQ_NAME_add_writer, link->on_writable);
+        } else if (errno == EPIPE || errno == ECONNRESET) {
+            link->broken = true; /* the front is gone; reading will say the same */
+        } else if (errno != EINTR) {
+            zq_link_break(link, strerror(errno));
+        }
+    }
+}
+
+static void schedule_turn_end(struct zq_link *link)
+{
+    if (link->flush_soon)
+        return;
+    PyObject *handle = PyObject_CallOneArg(link->bridge->call_soon, link->on_turn_end);
+    if (handle == NULL) {
+        PyErr_WriteUnraisable((PyObject *)link);
+        link->broken = true;
+        return;
+    }
+    Py_DECREF(handle);
+    link->flush_soon = true;
+}
+
+void zq_link_flush_soon(struct zq_link *link)
+{
+    if (link->reading || link->fd < 0)
+        return; /* on_readable ends with a flush */
+    if ((link->n_streams == 0 || link->out.n > WRITE_EARLY_BYTES) && !link->broken) {
+        write_out(link);
+        if (!link->broken && zq_list_empty(&link->held))
+            return;
+    }
+    schedule_turn_end(link);
+}
+
+void zq_link_hold(struct zq_link *link, struct zq_stream *s)
+{
+    zq_list_append(&link->held, &s->held);
+    if (!link->reading)
+        schedule_turn_end(link);
+}
+
+/* Writes what is there, and closes the link if that is its lot. */
+static void flush(struct zq_link *link)
+{
+    write_out(link);
+    if (link->broken)
+        zq_link_close(link);
+    else if (link->out.n == 0)
+        zq_bridge_check_idle(link->bridge);
+}
+
+/* ---- input ---- */
+
+static int open_stream(struct zq_link *link, const struct zq_wire_frame *frame)
+{
+    struct zq_wire_request wire;
+    int error;
+
+    if (zq_link_find(link, frame->stream) != NULL)
+        return ZQ_EPROTO;
+    zq_arena_reset(&link->arena);
+    error = zq_wire_decode_request(frame->payload, &link->arena, &wire);
+    if (error < 0)
+        return error;
+    struct zq_request *r = zq_request_new(link, &wire);
+    if (r == NULL) {
+        PyErr_WriteUnraisable((PyObject *)link);
+        return zq_wire_encode_signal(&link->out, ZQ_WIRE_RESET, frame->stream, 0);
+    }
+    error = zq_stream_open(&r->stream, link, frame->stream, wire.body, frame->flags & ZQ_WIRE_END);
+    if (error == 0)
+        zq_request_start(r);
+    Py_DECREF(r);
+    return error;
+}
+
+static int feed_credit(struct zq_stream *s, const struct zq_wire_frame *frame)
+{
+    uint32_t bytes;
+    int error = zq_wire_decode_number(frame, &bytes);
+
+    return error < 0 || s == NULL ? error : zq_stream_feed_credit(s, bytes);
+}
+
+/* Frames for streams that are over were on their way already: they are ignored. */
+static int dispatch(struct zq_link *link, const struct zq_wire_frame *frame)
+{
+    struct zq_stream *s = frame->stream ? zq_link_find(link, frame->stream) : NULL;
+    uint32_t number;
+
+    switch (frame->type) {
+    case ZQ_WIRE_REQUEST:
+        return open_stream(link, frame);
+    case ZQ_WIRE_BODY:
+        return s ? zq_stream_feed_body(s, frame->payload, frame->flags & ZQ_WIRE_END) : 0;
+    case ZQ_WIRE_CREDIT:
+        return feed_credit(s, frame);
+    case ZQ_WIRE_CANCEL:
+        if (s != NULL)
+            zq_stream_lose(s, true);
+        return 0;
+    case ZQ_WIRE_PING:
+        if (zq_wire_decode_number(frame, &number) < 0)
+            return ZQ_EPROTO;
+        return zq_wire_encode_number(&link->out, ZQ_WIRE_PONG, 0, number);
+    default:
+        return ZQ_EPROTO;
+    }
+}
+
+static void dispatch_all(struct zq_link *link)
+{
+    while (link->in.n > 0 && !link->broken && link->fd >= 0) {
+        struct zq_wire_frame frame;
+        size_t used;
+        int error = zq_wire_next(zq_slice(zq_buf_data(&link->in), link->in.n), ZQ_WIRE_FROM_FRONT,
+                                 &frame, &used);
+        if (error == ZQ_EAGAIN) {
+            if (used > link->in.n && zq_buf_reserve(&link->in, used - link->in.n) == NULL)
+                zq_link_break(link, zq_strerror(ZQ_ENOMEM));
+            return;
+        }
+        if (error == 0)
+            error = dispatch(link, &frame);
+        if (error < 0) {
+            zq_link_break(link, zq_strerror(error));
+            return;
+        }
+        zq_buf_consume(&link->in, used);
+    }
+}
+
+/* False when there is nothing to dispatch. */
+static bool read_in(struct zq_link *link)
+{
+    char *to = zq_buf_reserve(&link->in, READ_BYTES);
+    ssize_t n;
+
+    if (to == NULL) {
+        zq_link_break(link, zq_strerror(ZQ_ENOMEM));
+        return false;
+    }
+    size_t room = link->in.cap - link->in.off - link->in.n;
+    do
+        n = recv(link->fd, to, room, MSG_DONTWAIT);
+    while (n < 0 && errno == EINTR);
+    if (n > 0) {
+        zq_buf_commit(&link->in, (size_t)n);
+        return true;
+    }
+    if (n == 0 || (errno != EAGAIN && errno != EWOULDBLOCK))
+        link->broken = true; /* the front is gone */
+    return false;
+}
+
+static PyObject *on_readable(PyObject *self, PyObject *unused)
+{
+    struct zq_link *link = (struct zq_link *)self;
+
+    ZQ_CHECK(link, ZQ_LINK_MAGIC);
+    /* An application that runs the loop inside a callback must not get us in here twice. */
+    if (link->reading || link->fd < 0)
+        Py_RETURN_NONE;
+    Py_INCREF(self);
+    link->reading = true;
+    if (read_in(link)) {
+        zq_bridge_look_up_factory(link->bridge);
+        dispatch_all(link);
+    }
+    link->reading = false;
+    /* Tasks that this Python cannot start eagerly run in the rest of this turn, and what they
+     * send can still leave in it if the flush is queued behind them. */
+    if (!zq_list_empty(&link->held) || link->bridge->late_tasks)
+        schedule_turn_end(link);
+    link->bridge->late_tasks = false;
+    flush(link);
+    Py_DECREF(self);
+    Py_RETURN_NONE;
+}
+
+static PyObject *on_writable(PyObject *self, PyObject *unused)
+{
+    struct zq_link *link = (struct zq_link *)self;
+
+    if (link->fd < 0)
+        Py_RETURN_NONE;
+    Py_INCREF(self);
+    link->blocked = false;
+    call_loop(link, ZQ_NAME_remove_writer, NULL);
+    flush(link);
+    Py_DECREF(self);
+    Py_RETURN_NONE;
+}
+
+static PyObject *on_turn_end(PyObject *self, PyObject *unused)
+{
+    struct zq_link *link = (struct zq_link *)self;
+
+    link->flush_soon = false;
+    if (link->fd < 0)
+        Py_RETURN_NONE;
+    Py_INCREF(self);
+    while (!zq_list_empty(&link->held))
+        zq_stream_release(ZQ_CONTAINER(link->held.next, struct zq_stream, held));
+    flush(link);
+    Py_DECREF(self);
+    Py_RETURN_NONE;
+}
+
+/* ---- life ---- */
+
+static PyMethodDef callbacks[] = {
+    {"on_readable", on_readable, METH_NOARGS, NULL},
+    {"on_writable", on_writable, METH_NOARGS, NULL},
+    {"on_turn_end", on_turn_end, METH_NOARGS, NULL},
+};
+
+static struct zq_link *new_link(struct zq_bridge *bridge, int fd)
+{
+    struct zq_link *link = PyObject_GC_New(struct zq_link, bridge->module->link_type);
+
+    if (link == NULL)
+        return NULL;
+    memset((char *)link + sizeof(PyObject), 0, sizeof(*link) - sizeof(PyObject));
+    link->magic = ZQ_LINK_MAGIC;
+    link->fd = fd;
+    link->bridge = (struct zq_bridge *)Py_NewRef((PyObject *)bridge);
+    zq_list_init(&link->node);
+    zq_list_init(&link->held);
+    PyObject_GC_Track(link);
+    link->on_readable = zq_bind(&callbacks[0], (PyObject *)link);
+    link->on_writable = zq_bind(&callbacks[1], (PyObject *)link);
+    link->on_turn_end = zq_bind(&callbacks[2], (PyObject *)link);
+    if (link->on_readable == NULL || link->on_writable == NULL || link->on_turn_end == NULL) {
+        link->fd = -1;
+        Py_DECREF(link);
+        return NULL;
+    }
+    return link;
+}
+
+int zq_link_open(struct zq_bridge *bridge, int fd)
+{
+    struct zq_link *link = new_link(bridge, fd);
+
+    if (link == NULL) {
+        close(fd);
+        return -1;
+    }
+    zq_list_append(&bridge->links, &link->node); /* which holds our reference */
+    call_loop(link, ZQ_NAME_add_reader, link->on_readable);
+    if (link->broken) {
+        zq_link_close(link);
+        PyErr_SetString(PyExc_RuntimeError, "the event loop does not take the link");
+        return -1;
+    }
+    return 0;
+}
+
+static void lose_streams(struct zq_link *link)
+{
+    for (size_t i = 0; i < link->n_buckets; i++)
+        while (link->table[i] != NULL)
+            zq_stream_lose(link->table[i], false);
+}
+
+void zq_link_close(struct zq_link *link)
+{
+    if (link->fd < 0)
+        return;
+    if (link->blocked)
+        call_loop(link, ZQ_NAME_remove_writer, NULL);
+    call_loop(link, ZQ_NAME_remove_reader, NULL);
+    int fd = link->fd;
+    link->fd = -1; /* nothing is sent or scheduled any more */
+    lose_streams(link);
+    close(fd);
+    zq_buf_fini(&link->in);
+    zq_buf_fini(&link->out);
+    zq_list_remove(&link->node);
+    zq_bridge_check_idle(link->bridge);
+    Py_DECREF(link);
+}
+
+static int link_traverse(PyObject *self, visitproc visit, void *arg)
+{
+    struct zq_link *link = (struct zq_link *)self;
+
+    Py_VISIT(Py_TYPE(self));
+    Py_VISIT(link->bridge);
+    Py_VISIT(link->on_readable);
+    Py_VISIT(link->on_writable);
+    Py_VISIT(link->on_turn_end);
+    for (size_t i = 0; i < link->n_buckets; i++)
+        for (struct zq_stream *s = link->table[i]; s != NULL; s = s->next)
+            Py_VISIT(s->owner);
+    return 0;
+}
+
+/* An open link is held by the bridge and by the loop: only a closed one gets here. */
+static int link_clear(PyObject *self)
+{
+    struct zq_link *link = (struct zq_link *)self;
+
+    Py_CLEAR(link->on_readable);
+    Py_CLEAR(link->on_writable);
+    Py_CLEAR(link->on_turn_end);
+    return 0;
+}
+
+static void link_dealloc(PyObject *self)
+{
+    struct zq_link *link = (struct zq_link *)self;
+    PyTypeObject *type = Py_TYPE(self);
+
+    PyObject_GC_UnTrack(self);
+    ZQ_ASSERT(link->fd < 0 && link->n_streams == 0);
+    link_clear(self);
+    Py_CLEAR(link->bridge);
+    zq_scope_cache_fini(&link->scopes);
+    zq_buf_fini(&link->in);
+    zq_buf_fini(&link->out);
+    zq_arena_fini(&link->arena);
+    PyMem_Free(link->table);
+    link->magic = 0;
+    type->tp_free(self);
+    Py_DECREF(type);
+}
+
+static PyType_Slot link_slots[] = {
+    {Py_tp_dealloc, link_dealloc},
+    {Py_tp_traverse, link_traverse},
+    {Py_tp_clear, link_clear},
+    {0, NULL},
+};
+
+PyType_Spec zq_link_spec = {
+    .name = "_zq.Link",
+    .basicsize = sizeof(struct zq_link),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_IMMUTABLETYPE |
+             Py_TPFLAGS_DISALLOW_INSTANTIATION,
+    .slots = link_slots,
+};

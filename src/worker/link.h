@@ -1,0 +1,56 @@
+/* Private to src/worker: a link, the descriptor between this worker and one I/O thread of a front.
+ * Reads frames and gives them to their streams; gathers what streams send and writes it once a
+ * turn of the loop.
+ *
+ * The bridge holds a reference to a link while it is open. A link that breaks the protocol, or
+ * whose front is gone, is closed: its streams are LOST, and nothing else is touched.
+ */
+#ifndef ZQ_WORKER_LINK_H
+#define ZQ_WORKER_LINK_H
+
+#include "worker/bridge.h"
+#include "worker/scope.h"
+#include "worker/stream.h"
+
+struct zq_link {
+    PyObject_HEAD unsigned magic;
+    struct zq_bridge *bridge; /* owned */
+    struct zq_node node;      /* among the bridge's links while open */
+    int fd;                   /* owned; -1 once closed */
+    struct zq_buf in, out;
+    struct zq_arena arena; /* of the request being decoded */
+    struct zq_stream **table;
+    size_t n_streams, n_buckets;
+    struct zq_node held; /* streams that hold something for this turn */
+    bool reading;        /* inside on_readable */
+    bool flush_soon;     /* on_turn_end is scheduled */
+    bool blocked;        /* the socket is full: a writer is registered */
+    bool broken;         /* to be closed when the turn ends */
+    PyObject *on_readable, *on_writable, *on_turn_end; /* bound builtins, owned */
+    struct zq_scope_cache scopes;
+};
+
+#define ZQ_LINK_MAGIC 0x7a716c6bu
+
+/* Takes over `fd` in every case. 0, or -1 with an exception. */
+int zq_link_open(struct zq_bridge *bridge, int fd);
+/* Streams are LOST, the descriptor is closed, the bridge's reference goes. No-op when closed. */
+void zq_link_close(struct zq_link *link);
+
+/* ---- for streams ---- */
+
+/* Into the table, with a reference to the owner: 0 or ZQ_ENOMEM. */
+int zq_link_add(struct zq_link *link, struct zq_stream *s);
+/* Out of it; s->link is NULL then, and the reference the caller's. */
+void zq_link_remove(struct zq_link *link, struct zq_stream *s);
+struct zq_stream *zq_link_find(const struct zq_link *link, uint32_t id);
+/* There is output: it leaves at the end of this turn, or now if nothing could join it. */
+void zq_link_flush_soon(struct zq_link *link);
+/* `s` holds something until the end of this turn. */
+void zq_link_hold(struct zq_link *link, struct zq_stream *s);
+/* Logs why, and closes the link when the turn ends. */
+void zq_link_break(struct zq_link *link, const char *why);
+
+extern PyType_Spec zq_link_spec;
+
+#endif

@@ -1,0 +1,388 @@
+#include "worker/request.h"
+
+#include "worker/awaitable.h"
+#include "worker/link.h"
+#include "worker/scope.h"
+
+static bool is_complete(const struct zq_request *r)
+{
+    return zq_stream_is_over(&r->stream) || r->stream.end_given;
+}
+
+static void on_event(struct zq_stream *stream, enum zq_stream_event event)
+{
+    struct zq_request *r = ZQ_CONTAINER(stream, struct zq_request, stream);
+
+    if (event != ZQ_STREAM_ROOM)
+        zq_awaitable_wake(r->bridge->module, &r->receivers);
+    if (event != ZQ_STREAM_BODY)
+        zq_awaitable_wake(r->bridge->module, &r->senders);
+}
+
+struct zq_request *zq_request_new(struct zq_link *link, const struct zq_wire_request *wire)
+{
+    struct zq_bridge *b = link->bridge;
+    struct zq_request *r = PyObject_GC_New(struct zq_request, b->module->request_type);
+
+    if (r == NULL)
+        return NULL;
+    memset((char *)r + sizeof(PyObject), 0, sizeof(*r) - sizeof(PyObject));
+    zq_stream_init(&r->stream, (PyObject *)r, on_event);
+    zq_list_init(&r->node);
+    zq_list_init(&r->receivers);
+    zq_list_init(&r->senders);
+    r->bridge = (struct zq_bridge *)Py_NewRef((PyObject *)b);
+    r->is_head = zq_slice_eq(wire->method, ZQ_SLICE("HEAD"));
+    r->method = zq_intern_method(b->module, wire->method);
+    r->path = zq_scope_path(b, wire->path);
+    if (r->method != NULL && r->path != NULL)
+        r->scope = zq_scope_new(b, &link->scopes, wire, r->method, r->path);
+    PyObject_GC_Track(r);
+    if (r->scope == NULL) {
+        Py_DECREF(r);
+        return NULL;
+    }
+    return r;
+}
+
+/* ---- the end ---- */
+
+/* The task is over. Keeps the pending exception; `r` may be gone afterwards. */
+static void end(struct zq_request *r)
+{
+    struct zq_bridge *b = r->bridge;
+    PyObject *exception = PyErr_GetRaisedException();
+
+    Py_CLEAR(r->iterator);
+    Py_CLEAR(r->scope);
+    Py_CLEAR(r->task);
+    if (r->running) {
+        r->running = false;
+        zq_list_remove(&r->node);
+        b->n_requests--;
+        zq_bridge_check_idle(b);
+        Py_DECREF(r); /* the running list's reference */
+    }
+    if (exception != NULL)
+        PyErr_SetRaisedException(exception);
+}
+
+static void end_returned(struct zq_request *r)
+{
+    if (!is_complete(r)) {
+        zq_bridge_report(r->bridge, r->stream.state == ZQ_STREAM_WAITING ? "no-start" : "no-end",
+                         r->method, r->path);
+        zq_stream_fail(&r->stream);
+    }
+    end(r);
+}
+
+/* The pending exception came out of the application. 0 when it was dealt with, -1 when the task
+ * has to see it. SystemExit and the like end no worker: they are reported like any other. */
+static int end_raised(struct zq_request *r)
+{
+    bool is_cancel = PyErr_ExceptionMatches(r->bridge->module->cancelled_error) ||
+                     PyErr_ExceptionMatches(PyExc_GeneratorExit);
+
+    if (is_cancel) {
+        PyObject *exception = PyErr_GetRaisedException();
+        if (!is_complete(r)) {
+            zq_bridge_report(r->bridge, "cancelled", r->method, r->path);
+            zq_stream_fail(&r->stream);
+        }
+        PyErr_SetRaisedException(exception); /* takes the reference */
+    } else {
+        zq_bridge_report(r->bridge, "exception", r->method, r->path);
+        if (!is_complete(r))
+            zq_stream_fail(&r->stream);
+    }
+    end(r);
+    return is_cancel ? -1 : 0;
+}
+
+/* ---- the application's coroutine ---- */
+
+/* What `await` would iterate over: takes `awaitable`, new reference. */
+static PyObject *iterator_of(PyObject *awaitable)
+{
+    PyAsyncMethods *async = Py_TYPE(awaitable)->tp_as_async;
+    PyObject *iterator = NULL;
+
+    if (PyCoro_CheckExact(awaitable))
+        return awaitable;
+    if (async != NULL && async->am_await != NULL) {
+        iterator = async->am_await(awaitable);
+        if (iterator != NULL && !PyIter_Check(iterator)) {
+            PyErr_Format(PyExc_TypeError, "__await__() returned non-iterator of type '%.100s'",
+                         Py_TYPE(iterator)->tp_name);
+            Py_CLEAR(iterator);
+        }
+    } else {
+        PyErr_Format(PyExc_TypeError,
+                     "the ASGI application returned %.100s, which cannot be awaited",
+                     Py_TYPE(awaitable)->tp_name);
+    }
+    Py_DECREF(awaitable);
+    return iterator;
+}
+
+/* Calls the application, in its task and context. 0, or -1 with an exception. */
+static int call_app(struct zq_request *r)
+{
+    PyObject *receive = zq_receive_new(r), *send = zq_send_new(r), *result = NULL;
+
+    r->started = true;
+    if (receive != NULL && send != NULL) {
+        PyObject *args[] = {r->scope, receive, send};
+        result = PyObject_Vectorcall(r->bridge->app, args, 3, NULL);
+    }
+    Py_XDECREF(receive);
+    Py_XDECREF(send);
+    Py_CLEAR(r->scope);
+    if (result != NULL)
+        r->iterator = iterator_of(result); /* takes the reference */
+    return r->iterator != NULL ? 0 : -1;
+}
+
+static PyObject *finished(void)
+{
+    PyErr_SetString(PyExc_RuntimeError, "this request is over");
+    return NULL;
+}
+
+/* am_send: one step of the task. */
+static PySendResult step(PyObject *self, PyObject *value, PyObject **result)
+{
+    struct zq_request *r = (struct zq_request *)self;
+    PySendResult outcome = PYGEN_ERROR;
+
+    if (r->started && r->iterator == NULL) {
+        *result = finished();
+        return PYGEN_ERROR;
+    }
+    if (r->started || call_app(r) == 0)
+        outcome = PyIter_Send(r->iterator, value, result);
+    if (outcome == PYGEN_NEXT)
+        return PYGEN_NEXT;
+    Py_INCREF(self);
+    if (outcome == PYGEN_RETURN) {
+        Py_DECREF(*result); /* what an application returns means nothing */
+        end_returned(r);
+    } else if (end_raised(r) == 0) {
+        outcome = PYGEN_RETURN;
+    }
+    *result = outcome == PYGEN_RETURN ? Py_NewRef(Py_None) : NULL;
+    Py_DECREF(self);
+    return outcome;
+}
+
+static PyObject *request_iternext(PyObject *self)
+{
+    PyObject *result;
+    PySendResult outcome = step(self, Py_None, &result);
+
+    if (outcome == PYGEN_RETURN)
+        Py_CLEAR(result); /* no exception: StopIteration(None) */
+    return result;
+}
+
+static PyObject *request_send(PyObject *self, PyObject *value)
+{
+    PyObject *result;
+
+    if (step(self, value, &result) == PYGEN_RETURN) {
+        Py_CLEAR(result);
+        PyErr_SetNone(PyExc_StopIteration);
+    }
+    return result;
+}
+
+/* throw(exception) or the older throw(type, value, traceback). */
+static PyObject *forward_throw(struct zq_request *r, PyObject *const *args, Py_ssize_t n)
+{
+    PyObject *result = NULL, *throw = NULL;
+
+    if (r->iterator != NULL)
+        throw = PyObject_GetAttr(r->iterator, zq_name(r->bridge->module, ZQ_NAME_throw));
+    if (throw != NULL) {
+        result = PyObject_Vectorcall(throw, args, (size_t)n, NULL);
+        Py_DECREF(throw);
+        return result;
+    }
+    PyErr_Clear(); /* an iterator without throw() */
+    if (PyExceptionInstance_Check(args[0]))
+        PyErr_SetObject((PyObject *)Py_TYPE(args[0]), args[0]);
+    else
+        PyErr_SetObject(args[0], n > 1 ? args[1] : NULL);
+    return NULL;
+}
+
+static PyObject *request_throw(PyObject *self, PyObject *const *args, Py_ssize_t n)
+{
+    struct zq_request *r = (struct zq_request *)self;
+
+    if (n < 1 || n > 3) {
+        PyErr_SetString(PyExc_TypeError, "throw() takes 1 to 3 arguments");
+        return NULL;
+    }
+    Py_INCREF(self);
+    PyObject *result = forward_throw(r, args, n);
+    r->started = true;
+    if (result == NULL) {
+        bool returned = PyErr_ExceptionMatches(PyExc_StopIteration);
+        if (returned) {
+            PyErr_Clear();
+            end_returned(r);
+        }
+        if (returned || end_raised(r) == 0)
+            PyErr_SetNone(PyExc_StopIteration);
+    }
+    Py_DECREF(self);
+    return result;
+}
+
+static PyObject *request_close(PyObject *self, PyObject *unused)
+{
+    struct zq_request *r = (struct zq_request *)self;
+    PyObject *result = Py_NewRef(Py_None);
+
+    Py_INCREF(self);
+    if (r->iterator != NULL) {
+        Py_DECREF(result);
+        result = PyObject_CallMethodNoArgs(r->iterator, zq_name(r->bridge->module, ZQ_NAME_close));
+    }
+    r->started = true;
+    zq_stream_fail(&r->stream);
+    end(r);
+    Py_DECREF(self);
+    return result;
+}
+
+/* asyncio, and debuggers, ask a task's coroutine for cr_frame and the like. */
+static PyObject *request_get(PyObject *self, void *name)
+{
+    struct zq_request *r = (struct zq_request *)self;
+
+    if (r->iterator != NULL)
+        return PyObject_GetAttrString(r->iterator, name);
+    if (strncmp(name, "cr_", 3) != 0)
+        return PyUnicode_FromString("zq.Request");
+    if (strcmp(name, "cr_running") == 0 || strcmp(name, "cr_suspended") == 0)
+        Py_RETURN_FALSE;
+    Py_RETURN_NONE;
+}
+
+/* ---- the task ---- */
+
+static PyObject *make_task(struct zq_bridge *b, struct zq_request *r)
+{
+    PyObject *args[] = {(PyObject *)r, b->loop, Py_True};
+
+    if (b->own_tasks)
+        return PyObject_Vectorcall(b->module->task_type, args, 1, b->task_kwnames);
+    PyObject *by_loop[] = {b->loop, (PyObject *)r};
+    return PyObject_VectorcallMethod(zq_name(b->module, ZQ_NAME_create_task), by_loop, 2, NULL);
+}
+
+void zq_request_start(struct zq_request *r)
+{
+    struct zq_bridge *b = r->bridge;
+
+    r->running = true;
+    zq_list_append(&b->requests, &r->node);
+    b->n_requests++;
+    Py_INCREF(r); /* the running list's; end() gives it back */
+    PyObject *task = make_task(b, r);
+    if (task == NULL) {
+        zq_bridge_report(b, "exception", r->method, r->path);
+        zq_stream_fail(&r->stream);
+        end(r);
+    } else if (r->running) {
+        r->task = task; /* the reference moves */
+        b->late_tasks |= !r->started;
+    } else {
+        Py_DECREF(task);
+    }
+}
+
+void zq_requests_abandon(struct zq_bridge *b)
+{
+    while (!zq_list_empty(&b->requests))
+        end(ZQ_CONTAINER(b->requests.next, struct zq_request, node));
+}
+
+/* ---- the type ---- */
+
+static int request_traverse(PyObject *self, visitproc visit, void *arg)
+{
+    struct zq_request *r = (struct zq_request *)self;
+
+    Py_VISIT(Py_TYPE(self));
+    Py_VISIT(r->bridge);
+    Py_VISIT(r->scope);
+    Py_VISIT(r->iterator);
+    Py_VISIT(r->task);
+    return 0;
+}
+
+static int request_clear(PyObject *self)
+{
+    struct zq_request *r = (struct zq_request *)self;
+
+    Py_CLEAR(r->scope);
+    Py_CLEAR(r->iterator);
+    Py_CLEAR(r->task);
+    return 0;
+}
+
+static void request_dealloc(PyObject *self)
+{
+    struct zq_request *r = (struct zq_request *)self;
+    PyTypeObject *type = Py_TYPE(self);
+
+    PyObject_GC_UnTrack(self);
+    request_clear(self);
+    zq_stream_fini(&r->stream);
+    Py_CLEAR(r->method);
+    Py_CLEAR(r->path);
+    Py_CLEAR(r->bridge);
+    type->tp_free(self);
+    Py_DECREF(type);
+}
+
+static PyMethodDef request_methods[] = {
+    {"send", request_send, METH_O, NULL},
+    {"throw", (PyCFunction)(void (*)(void))request_throw, METH_FASTCALL, NULL},
+    {"close", request_close, METH_NOARGS, NULL},
+    {0},
+};
+
+#define GETTER(name)                                                                               \
+    {                                                                                              \
+        name, request_get, NULL, NULL, (void *)(uintptr_t)name                                     \
+    }
+static PyGetSetDef request_getset[] = {
+    GETTER("__name__"),   GETTER("__qualname__"), GETTER("cr_await"),
+    GETTER("cr_code"),    GETTER("cr_frame"),     GETTER("cr_origin"),
+    GETTER("cr_running"), GETTER("cr_suspended"), {0},
+};
+
+static PyType_Slot request_slots[] = {
+    {Py_tp_dealloc, request_dealloc},
+    {Py_tp_traverse, request_traverse},
+    {Py_tp_clear, request_clear},
+    {Py_tp_methods, request_methods},
+    {Py_tp_getset, request_getset},
+    {Py_tp_iternext, request_iternext},
+    {Py_am_await, PyObject_SelfIter},
+    {Py_am_send, step},
+    {0, NULL},
+};
+
+PyType_Spec zq_request_spec = {
+    .name = "_zq.Request",
+    .basicsize = sizeof(struct zq_request),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_IMMUTABLETYPE |
+             Py_TPFLAGS_DISALLOW_INSTANTIATION,
+    .slots = request_slots,
+};

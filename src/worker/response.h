@@ -1,0 +1,11 @@
+/* Private to src/worker: what an application says in http.response.start, checked. */
+#ifndef ZQ_WORKER_RESPONSE_H
+#define ZQ_WORKER_RESPONSE_H
+
+#include "worker/request.h"
+
+/* Reads status and headers of the message into a new head, and the declared length into `r`. NULL
+ * with an exception that tells the application's author what is wrong. */
+struct zq_head *zq_response_head(struct zq_request *r, PyObject *message);
+
+#endif

@@ -1,0 +1,352 @@
+#include "worker/stream.h"
+
+#include "worker/link.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+const char *zq_stream_state_name(enum zq_stream_state state)
+{
+    static const char *const names[] = {
+#define X(name) #name,
+        ZQ_STREAM_STATES(X)
+#undef X
+    };
+    return names[state];
+}
+
+/* The only setter: a state is never gone back to. */
+static void move(struct zq_stream *s, enum zq_stream_state state)
+{
+    ZQ_ASSERT(state > s->state && s->state < ZQ_STREAM_ENDED);
+    s->state = state;
+}
+
+/* ---- heads ---- */
+
+struct zq_head *zq_head_new(size_t n)
+{
+    size_t fields = (n + 1) * sizeof(struct zq_field), refs = 2 * n * sizeof(PyObject *);
+    struct zq_head *head = PyMem_Malloc(sizeof(*head) + fields + refs);
+
+    if (head == NULL)
+        return NULL;
+    *head = (struct zq_head){.n = 0, .v = (struct zq_field *)(void *)(head + 1)};
+    head->refs = (PyObject **)(void *)(head->v + n + 1);
+    return head;
+}
+
+void zq_head_free(struct zq_head *head)
+{
+    if (head == NULL)
+        return;
+    for (size_t i = 0; i < head->n_refs; i++)
+        Py_DECREF(head->refs[i]);
+    PyMem_Free(head);
+}
+
+/* ---- life ---- */
+
+void zq_stream_init(struct zq_stream *s, PyObject *owner,
+                    void (*on_event)(struct zq_stream *, enum zq_stream_event))
+{
+    *s = (struct zq_stream){.owner = owner, .on_event = on_event};
+    zq_list_init(&s->held);
+}
+
+void zq_stream_fini(struct zq_stream *s)
+{
+    ZQ_ASSERT(s->link == NULL);
+    zq_head_free(s->head);
+    s->head = NULL;
+    Py_CLEAR(s->part);
+    Py_CLEAR(s->body);
+    Py_CLEAR(s->rest);
+    zq_buf_fini(&s->parts);
+    zq_buf_fini(&s->bodies);
+}
+
+/* The last thing that is done with a stream: its owner may be gone when this returns. */
+static void finish(struct zq_stream *s, enum zq_stream_state state)
+{
+    struct zq_link *link = s->link;
+    PyObject *owner = s->owner;
+
+    move(s, state);
+    zq_link_remove(link, s);
+    zq_stream_fini(s);
+    s->on_event(s, ZQ_STREAM_OVER);
+    zq_link_flush_soon(link);
+    Py_DECREF(owner); /* the table's reference */
+}
+
+/* Frames are small or bounded by credit: when one cannot be made there is no memory at all, and
+ * the link is given up. */
+static void encoded(struct zq_stream *s, int error)
+{
+    if (error < 0)
+        zq_link_break(s->link, zq_strerror(error));
+}
+
+static void reset(struct zq_stream *s, enum zq_stream_state state)
+{
+    encoded(s, zq_wire_encode_signal(&s->link->out, ZQ_WIRE_RESET, s->id, 0));
+    finish(s, state);
+}
+
+int zq_stream_open(struct zq_stream *s, struct zq_link *link, uint32_t id, struct zq_slice body,
+                   bool end)
+{
+    s->id = id;
+    s->link = link;
+    s->window = ZQ_WIRE_REQUEST_WINDOW;
+    s->credit = ZQ_WIRE_RESPONSE_WINDOW;
+    if (zq_link_add(link, s) < 0) {
+        s->link = NULL;
+        return ZQ_ENOMEM;
+    }
+    return zq_stream_feed_body(s, body, end);
+}
+
+void zq_stream_fail(struct zq_stream *s)
+{
+    if (!zq_stream_is_over(s))
+        reset(s, ZQ_STREAM_FAILED);
+}
+
+void zq_stream_lose(struct zq_stream *s, bool answer)
+{
+    if (answer)
+        reset(s, ZQ_STREAM_LOST);
+    else
+        finish(s, ZQ_STREAM_LOST);
+}
+
+/* ---- the request's body ---- */
+
+static int keep_body(struct zq_stream *s, struct zq_slice body)
+{
+    if (body.n == 0)
+        return 0;
+    if (s->part != NULL || s->parts.n > 0)
+        return zq_buf_append(&s->parts, body.p, body.n);
+    s->part = PyBytes_FromStringAndSize(body.p, (Py_ssize_t)body.n);
+    if (s->part != NULL)
+        return 0;
+    PyErr_Clear();
+    return ZQ_ENOMEM;
+}
+
+int zq_stream_feed_body(struct zq_stream *s, struct zq_slice body, bool end)
+{
+    if (s->body_ended || body.n > s->window)
+        return ZQ_EPROTO;
+    int error = keep_body(s, body);
+    if (error < 0)
+        return error;
+    s->window -= (uint32_t)body.n;
+    s->body_ended = end;
+    s->on_event(s, ZQ_STREAM_BODY);
+    return 0;
+}
+
+/* Credit goes back in quarters of the window: often enough that the front never stops while the
+ * application keeps up, and not with every part. */
+static void give_credit(struct zq_stream *s, size_t taken)
+{
+    s->owed += (uint32_t)taken;
+    if (s->body_ended || s->link == NULL || s->owed < ZQ_WIRE_REQUEST_WINDOW / 4)
+        return;
+    encoded(s, zq_wire_encode_number(&s->link->out, ZQ_WIRE_CREDIT, s->id, s->owed));
+    s->window += s->owed;
+    s->owed = 0;
+    zq_link_flush_soon(s->link);
+}
+
+int zq_stream_take_body(struct zq_stream *s, PyObject **bytes, bool *more)
+{
+    if (s->body_taken || (s->part == NULL && s->parts.n == 0 && !s->body_ended))
+        return 0;
+    if (s->part != NULL) {
+        *bytes = s->part; /* the reference moves */
+        s->part = NULL;
+    } else {
+        const char *p = s->parts.n ? zq_buf_data(&s->parts) : NULL;
+        *bytes = PyBytes_FromStringAndSize(p, (Py_ssize_t)s->parts.n);
+        if (*bytes == NULL)
+            return -1;
+        zq_buf_consume(&s->parts, s->parts.n);
+    }
+    s->body_taken = s->body_ended && s->parts.n == 0;
+    *more = !s->body_taken;
+    give_credit(s, (size_t)PyBytes_GET_SIZE(*bytes));
+    return 1;
+}
+
+void zq_stream_want(struct zq_stream *s)
+{
+    if (s->wanted || s->body_ended || s->link == NULL)
+        return;
+    s->wanted = true;
+    encoded(s, zq_wire_encode_signal(&s->link->out, ZQ_WIRE_WANT, s->id, 0));
+    zq_link_flush_soon(s->link);
+}
+
+/* ---- the response ---- */
+
+void zq_stream_start(struct zq_stream *s, struct zq_head *head)
+{
+    move(s, ZQ_STREAM_HELD);
+    s->head = head;
+    zq_link_hold(s->link, s);
+}
+
+static int hold(struct zq_stream *s, PyObject *bytes)
+{
+    if (PyBytes_GET_SIZE(bytes) == 0)
+        return 0;
+    if (s->body == NULL && s->bodies.n == 0) {
+        s->body = Py_NewRef(bytes);
+        return 0;
+    }
+    if (s->body != NULL) {
+        if (zq_buf_append(&s->bodies, PyBytes_AS_STRING(s->body),
+                          (size_t)PyBytes_GET_SIZE(s->body)) < 0)
+            return ZQ_ENOMEM;
+        Py_CLEAR(s->body);
+    }
+    return zq_buf_append(&s->bodies, PyBytes_AS_STRING(bytes), (size_t)PyBytes_GET_SIZE(bytes));
+}
+
+static struct zq_slice held_body(const struct zq_stream *s)
+{
+    if (s->body != NULL)
+        return zq_slice(PyBytes_AS_STRING(s->body), (size_t)PyBytes_GET_SIZE(s->body));
+    return s->bodies.n ? zq_slice(zq_buf_data(&s->bodies), s->bodies.n) : (struct zq_slice){0};
+}
+
+/* A complete response that needs several frames: the front could not count it. */
+static void add_length(struct zq_stream *s, uint64_t length)
+{
+    struct zq_head *head = s->head;
+
+    if (head->has_length || head->bodyless)
+        return;
+    int n = snprintf(s->length_text, sizeof(s->length_text), "%" PRIu64, length);
+    head->v[head->n++] =
+        (struct zq_field){ZQ_SLICE("content-length"), zq_slice(s->length_text, (size_t)n)};
+}
+
+static void put_body(struct zq_stream *s, struct zq_slice body, bool end)
+{
+    encoded(s, zq_wire_encode_body(&s->link->out, s->id, body, end ? ZQ_WIRE_END : 0));
+}
+
+/* RESPONSE, with what is held, whose credit is taken already. With `end` the stream is over. */
+static void put_response(struct zq_stream *s, bool end)
+{
+    struct zq_slice body = held_body(s);
+    size_t first = body.n < ZQ_WIRE_BODY_MAX ? body.n : ZQ_WIRE_BODY_MAX;
+    bool whole = first == body.n;
+
+    if (end && !whole)
+        add_length(s, body.n);
+    struct zq_wire_response response = {
+        s->head->status, {s->head->v, s->head->n}, zq_slice(body.p, first)};
+    encoded(s, zq_wire_encode_response(&s->link->out, s->id, &response,
+                                       whole && end ? ZQ_WIRE_END : 0));
+    for (size_t at = first; at < body.n; at += first) {
+        first = body.n - at < ZQ_WIRE_BODY_MAX ? body.n - at : ZQ_WIRE_BODY_MAX;
+        put_body(s, zq_slice(body.p + at, first), end && at + first == body.n);
+    }
+    zq_list_remove(&s->held);
+    zq_head_free(s->head);
+    s->head = NULL;
+    Py_CLEAR(s->body);
+    zq_buf_fini(&s->bodies);
+    if (end) {
+        finish(s, ZQ_STREAM_ENDED);
+    } else {
+        move(s, ZQ_STREAM_SENDING);
+        zq_link_flush_soon(s->link);
+    }
+}
+
+void zq_stream_release(struct zq_stream *s)
+{
+    put_response(s, false);
+}
+
+/* Sends of `rest` what there is credit for. The stream may be over afterwards. */
+static void pump(struct zq_stream *s)
+{
+    size_t size = (size_t)PyBytes_GET_SIZE(s->rest);
+
+    for (;;) {
+        size_t left = size - s->rest_offset, n = left;
+        if (n > s->credit)
+            n = s->credit;
+        if (n > ZQ_WIRE_BODY_MAX)
+            n = ZQ_WIRE_BODY_MAX;
+        if (n == 0 && left > 0)
+            break;
+        bool end = s->end_given && n == left;
+        if (n > 0 || end)
+            put_body(s, zq_slice(PyBytes_AS_STRING(s->rest) + s->rest_offset, n), end);
+        s->credit -= (uint32_t)n;
+        s->rest_offset += n;
+        if (n < left)
+            continue;
+        Py_CLEAR(s->rest);
+        if (end) {
+            finish(s, ZQ_STREAM_ENDED);
+            return;
+        }
+        break;
+    }
+    zq_link_flush_soon(s->link);
+}
+
+int zq_stream_write(struct zq_stream *s, PyObject *bytes, bool end)
+{
+    size_t n = (size_t)PyBytes_GET_SIZE(bytes);
+
+    ZQ_ASSERT((s->state == ZQ_STREAM_HELD || s->state == ZQ_STREAM_SENDING) && s->rest == NULL);
+    s->end_given = end;
+    if (s->state == ZQ_STREAM_HELD && n <= s->credit) {
+        if (hold(s, bytes) < 0) {
+            zq_stream_fail(s);
+            PyErr_NoMemory();
+            return -1;
+        }
+        s->credit -= (uint32_t)n;
+        if (end)
+            put_response(s, true);
+        return 0;
+    }
+    if (s->state == ZQ_STREAM_HELD) {
+        if (end)
+            add_length(s, held_body(s).n + n);
+        put_response(s, false);
+    }
+    s->rest = Py_NewRef(bytes);
+    s->rest_offset = 0;
+    pump(s);
+    return 0;
+}
+
+int zq_stream_feed_credit(struct zq_stream *s, uint32_t bytes)
+{
+    if (bytes > ZQ_WIRE_CREDIT_MAX - s->credit)
+        return ZQ_EPROTO;
+    s->credit += bytes;
+    if (s->rest == NULL)
+        return 0;
+    Py_INCREF(s->owner); /* pump may end the stream */
+    pump(s);
+    if (!zq_stream_is_over(s) && s->rest == NULL)
+        s->on_event(s, ZQ_STREAM_ROOM);
+    Py_DECREF(s->owner);
+    return 0;
+}
