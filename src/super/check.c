@@ -33,8 +33,9 @@ static bool is_dotted_name(struct zq_slice s)
 static bool is_app(const char *app)
 {
     const char *colon = strchr(app, ':');
+    bool is_file = colon && colon - app > 3 && memcmp(colon - 3, ".py", 3) == 0;
 
-    return colon && is_dotted_name(zq_slice(app, (size_t)(colon - app))) &&
+    return colon && !is_file && is_dotted_name(zq_slice(app, (size_t)(colon - app))) &&
            is_dotted_name(zq_slice_str(colon + 1));
 }
 
