@@ -204,6 +204,15 @@ static bool move_content(struct serving *s)
     return !end && n > 0 && accepted == length_of(runs, n);
 }
 
+/* Cut short before this client got any of it: it can still have a clear answer. */
+static void cut(struct serving *s)
+{
+    if (zq_exchange_started(s->exchange))
+        zq_exchange_abort(s->exchange);
+    else
+        zq_exchange_error(s->exchange, 502, 0, (struct zq_slice){0});
+}
+
 static void pump(struct serving *s)
 {
     switch (zq_reader_state(&s->reader)) {
@@ -216,7 +225,7 @@ static void pump(struct serving *s)
         answer_failure(s);
         break;
     case ZQ_READER_ABORTED:
-        zq_exchange_abort(s->exchange);
+        cut(s);
         break;
     case ZQ_READER_OPEN:
     case ZQ_READER_COMPLETE:
