@@ -17,7 +17,13 @@
  * on_done comes exactly once for every exchange, and is the last callback: after the response was
  * written whole, or after the client left, was cut off or refused. Only exchanges that on_request
  * was called for get further callbacks but on_done; refused requests (malformed, over a limit)
- * get on_done alone, for the log.
+ * get on_done alone, for the log; method and target may be empty then. A client that leaves before
+ * its request's head is complete leaves no trace here.
+ *
+ * In on_done no function of the exchange may be called any more. on_done may come from within
+ * zq_exchange_start and _write when `end` is set or the content is not of its length, and from
+ * within zq_exchange_error and _abort; never from within zq_exchange_want. Once a client has left
+ * or was refused, what is written counts as accepted, and on_done is on its way.
  */
 #ifndef ZQ_HTTP_H
 #define ZQ_HTTP_H
@@ -88,9 +94,10 @@ struct zq_http_handler {
     /* The request's head is complete. The callee may start the response at once. */
     void (*on_request)(struct zq_http_server *server, struct zq_exchange *exchange);
     /* Decoded request content, to be copied or used before returning. Never more than was asked
-     * for by zq_exchange_want. `end`: that was all (`data` may be empty). */
+     * for by zq_exchange_want. `end`: that was all (`data` may be empty). Not called at all when
+     * the request has no body. */
     void (*on_body)(struct zq_exchange *exchange, struct zq_slice data, bool end);
-    /* zq_exchange_write accepted less than offered before, and would accept more now. */
+    /* zq_exchange_start or _write accepted less than offered before, and would accept more now. */
     void (*on_writable)(struct zq_exchange *exchange);
     /* The last callback. See above. */
     void (*on_done)(struct zq_http_server *server, struct zq_exchange *exchange);
@@ -109,14 +116,15 @@ void zq_http_accept(struct zq_http_server *server, int fd);
 size_t zq_http_connections(const struct zq_http_server *server); /* open ones, lingering included */
 
 /* From now on every response carries Connection: close and idle connections close at once. A
- * connection of which a first byte was read is answered. `on_empty` is called (once, perhaps at
- * once) when no connection is left. */
+ * connection of which a first byte was read is answered; a new one that has sent nothing yet gets
+ * a second to do so. `on_empty` is called (once, perhaps at once) when no connection is left; it
+ * must not free the server. */
 void zq_http_drain(struct zq_http_server *server, void (*on_empty)(struct zq_http_server *server));
 
 /* ---- request content ---- */
 
-/* Lets on_body deliver up to `bytes` more. Nothing is read from the client beyond that (but for
- * what one read brought). The first call answers `Expect: 100-continue`. */
+/* Lets on_body deliver up to `bytes` more, after this has returned. Nothing is read from the client
+ * beyond that (but for what one read brought). The first call answers `Expect: 100-continue`. */
 void zq_exchange_want(struct zq_exchange *exchange, uint64_t bytes);
 
 /* ---- response ---- */
@@ -135,8 +143,9 @@ struct zq_response_head {
 
 /* Starts the final response and writes as much of `body` as the socket takes, all in one writev.
  * `end` says that `body` is the whole of it. Returns the body bytes accepted (the head always is).
- * For HEAD, 204 and 304 no content is written, and all of `body` counts as accepted. A response
- * that ends before the request's body was read drains it up to a bound or closes lingering. */
+ * For HEAD, 204 and 304 no content is written, and all of `body` counts as accepted; a HEAD's
+ * content_length is that of the GET, -1 where it is not known. A response that ends before the
+ * request's body was read drops it up to a bound, or closes, lingering. */
 size_t zq_exchange_start(struct zq_exchange *exchange, const struct zq_response_head *head,
                          const struct iovec *body, int n, bool end);
 
@@ -147,8 +156,8 @@ size_t zq_exchange_start(struct zq_exchange *exchange, const struct zq_response_
 size_t zq_exchange_write(struct zq_exchange *exchange, const struct iovec *body, int n, bool end);
 
 /* Answers with a short text/plain explanation that names the status; `retry_after_s` > 0 adds
- * Retry-After; `allow_keep` keeps the connection where the request was read whole. For when
- * nothing was started. `cache_status` as above. on_done may be called before this returns. */
+ * Retry-After. For when nothing was started. `cache_status` as above. The connection goes on by the
+ * same rules as behind any other response. on_done may be called before this returns. */
 void zq_exchange_error(struct zq_exchange *exchange, unsigned status, int retry_after_s,
                        struct zq_slice cache_status);
 

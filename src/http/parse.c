@@ -1,0 +1,134 @@
+/* llhttp: from a head's bytes to fields, from a body's bytes to content.
+ *
+ * No callback calls out of this room: the head is fed in one piece, so that every name and value
+ * is one slice, and the body in steps that stop behind each chunk, so that a step finds at most one
+ * run of content, which is delivered after the parser has returned. */
+#include "connection.h"
+
+static struct zq_http_exchange *of(llhttp_t *parser)
+{
+    return parser->data;
+}
+
+/* Also called for trailers, which are dropped (RFC 9110 6.5.1: never merged into the fields). */
+static int on_name(llhttp_t *parser, const char *at, size_t n)
+{
+    struct zq_http_exchange *ex = of(parser);
+    struct zq_fields *fields = &ex->pub.request.fields;
+    if (ex->announced)
+        return 0;
+    if (fields->n >= ex->fields_max)
+        return HPE_USER;
+    char *name = (char *)(uintptr_t)at; /* ours: the arena's copy of the head */
+    for (size_t i = 0; i < n; i++)
+        name[i] = zq_lower(name[i]);
+    fields->v[fields->n++] = (struct zq_field){.name = {at, n}, .value = {at + n, 0}};
+    return 0;
+}
+
+static int on_value(llhttp_t *parser, const char *at, size_t n)
+{
+    struct zq_http_exchange *ex = of(parser);
+    struct zq_fields *fields = &ex->pub.request.fields;
+    if (!ex->announced)
+        fields->v[fields->n - 1].value = zq_slice_trim(zq_slice(at, n));
+    return 0;
+}
+
+static int on_content(llhttp_t *parser, const char *at, size_t n)
+{
+    of(parser)->span = zq_slice(at, n);
+    return 0;
+}
+
+/* The length of the chunk that begins is in the parser. */
+static int on_chunk_begin(llhttp_t *parser)
+{
+    struct zq_http_exchange *ex = of(parser);
+    ex->in_chunk = parser->content_length > 0;
+    ex->overhead = ex->overhead > 16 ? ex->overhead - 16 : 0;
+    return ex->in_chunk && ex->want == 0 ? HPE_PAUSED : 0;
+}
+
+static int on_chunk_end(llhttp_t *parser)
+{
+    of(parser)->in_chunk = false;
+    return HPE_PAUSED;
+}
+
+static int on_complete(llhttp_t *parser)
+{
+    of(parser)->message_complete = true;
+    return HPE_PAUSED; /* what follows is the next request */
+}
+
+static const llhttp_settings_t settings = {
+    .on_header_field = on_name,
+    .on_header_value = on_value,
+    .on_body = on_content,
+    .on_chunk_header = on_chunk_begin,
+    .on_chunk_complete = on_chunk_end,
+    .on_message_complete = on_complete,
+};
+
+unsigned zq_parse_head(struct zq_http_exchange *ex, char *head, size_t n, size_t fields)
+{
+    llhttp_init(&ex->parser, HTTP_REQUEST, &settings);
+    /* RFC 9110 2.5 wants 1.2 read as 1.1; the version has been checked by then. */
+    llhttp_set_lenient_version(&ex->parser, 1);
+    ex->parser.data = ex;
+    /* One to spare: the Host that an absolute target brings along. */
+    ex->fields_max = fields;
+    ex->pub.request.fields.v = zq_arena_alloc(&ex->pub.arena, (fields + 1) * sizeof(struct zq_field));
+    if (ex->pub.request.fields.v == NULL)
+        return 503;
+
+    llhttp_errno_t error = llhttp_execute(&ex->parser, head, n);
+    if (error == HPE_PAUSED)
+        llhttp_resume(&ex->parser);
+    else if (error != HPE_OK)
+        return error == HPE_INVALID_METHOD ? 501 : 400;
+    return 0;
+}
+
+/* Chunk extensions and trailers are bounded: framing may cost 16 bytes a chunk and two for each
+ * byte of content, and beyond that as much as a head may have. */
+static bool framing_is_excessive(struct zq_http_exchange *ex, size_t used)
+{
+    uint64_t limit = ex->conn->server->config->limit_request_headers;
+    if (!ex->chunked)
+        return false;
+    ex->overhead += used - ex->span.n;
+    uint64_t paid = 2 * (uint64_t)ex->span.n;
+    ex->overhead = ex->overhead > paid ? ex->overhead - paid : 0;
+    return ex->overhead > (limit > 0 ? limit : ZQ_SCRATCH_SIZE);
+}
+
+/* Returns the bytes used, or ZQ_EPROTO. `*stopped`: one of our callbacks has asked for a stop. */
+static int64_t step(struct zq_http_exchange *ex, struct zq_slice input, bool *stopped)
+{
+    llhttp_errno_t error = llhttp_execute(&ex->parser, input.p, input.n);
+    *stopped = error == HPE_PAUSED;
+    if (error == HPE_OK)
+        return (int64_t)input.n;
+    if (error != HPE_PAUSED)
+        return ZQ_EPROTO;
+    size_t used = (size_t)(llhttp_get_error_pos(&ex->parser) - input.p);
+    llhttp_resume(&ex->parser);
+    return (int64_t)used;
+}
+
+int64_t zq_parse_body(struct zq_http_exchange *ex, struct zq_slice input)
+{
+    bool stopped;
+    ex->span = (struct zq_slice){0};
+    int64_t used = step(ex, input, &stopped);
+    if (used < 0)
+        return used;
+    /* Behind the last chunk the parser has still to say that the message is complete; it needs no
+     * byte for that, and there may be none. */
+    if (stopped && !ex->in_chunk && !ex->message_complete &&
+        step(ex, zq_slice(input.p + used, 0), &stopped) < 0)
+        return ZQ_EPROTO;
+    return framing_is_excessive(ex, (size_t)used) ? ZQ_EPROTO : used;
+}
