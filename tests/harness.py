@@ -325,9 +325,8 @@ def serve(
         except BaseException:
             print(f"--- log of zq serve\n{server.log}", file=sys.stderr)
             server.process.kill()
-            raise
-        finally:
-            if server.process.poll() is None:
-                status = server.stop()
-                assert status == 0, f"exit status {status}:\n{server.log}"
             server.process.wait()
+            raise
+        if server.process.poll() is None:
+            status = server.stop()
+            assert status == 0, f"exit status {status}:\n{server.log}"

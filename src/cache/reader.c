@@ -175,10 +175,11 @@ unsigned zq_entry_status(const struct zq_reader *reader)
     return status;
 }
 
-/* Rounds towards the past: what has half a second left has 0, what is over by that has -1. */
-static int64_t floor_s(int64_t ms)
+/* Rounds away from 0: what is fresh for half a second has 1, what is over by that has -1. So a
+ * fresh response's age (rounded down) and what remains make up its lifetime. */
+static int64_t whole_s(int64_t ms)
 {
-    return ms >= 0 ? ms / 1000 : -((-ms + 999) / 1000);
+    return ms >= 0 ? (ms + 999) / 1000 : -((-ms + 999) / 1000);
 }
 
 void zq_entry_describe(const struct zq_reader *reader, int64_t now_ms, struct zq_entry_info *out)
@@ -195,7 +196,7 @@ void zq_entry_describe(const struct zq_reader *reader, int64_t now_ms, struct zq
         .close = entry->close,
         .stored = entry->retained,
         .age_s = age_ms / 1000,
-        .remaining_s = floor_s(entry->freshness.lifetime_ms - age_ms),
+        .remaining_s = whole_s(entry->freshness.lifetime_ms - age_ms),
     };
     if (entry->state == ZQ_ENTRY_COMPLETE && out->content_length < 0 && !entry->no_content)
         out->content_length = (int64_t)entry->length;

@@ -309,6 +309,14 @@ static void refuse_field(struct fetch *fetch, struct zq_slice bad)
     fetch_fail(fetch, 500);
 }
 
+/* One frame holds the response: its length is known though the application named none. To HEAD
+ * an application may send the content that GET would have, and then its length is told, or none. */
+static bool is_whole(const struct zq_cache_response *response, const struct zq_wire_response *wire)
+{
+    return !response->no_content ||
+           (wire->body.n > 0 && wire->status != 204 && wire->status != 304);
+}
+
 static int on_response(struct fetch *fetch, const struct zq_wire_frame *frame)
 {
     struct front_thread *thread = fetch->thread;
@@ -336,7 +344,7 @@ static int on_response(struct fetch *fetch, const struct zq_wire_frame *frame)
         return 0;
     }
     response.block = zq_slice(zq_buf_data(&thread->block), thread->block.n);
-    if (response.content_length < 0 && (frame->flags & ZQ_WIRE_END) && !response.no_content)
+    if (response.content_length < 0 && (frame->flags & ZQ_WIRE_END) && is_whole(&response, &wire))
         response.content_length = (int64_t)wire.body.n;
     invalidate(fetch, wire.status);
     if (zq_entry_head(&fetch->writer, &response, zq_loop_now_ms(thread->loop), now) < 0) {

@@ -1,14 +1,17 @@
 """A bare ASGI application for the tests: what a path does is in `ROUTES`.
 
-`count` is the number of HTTP requests that reached Python, sent as X-Call on every response.
+`count` is the number of HTTP requests that reached Python; each response says in X-Call which of
+them it answers.
 """
 
 import asyncio
+import contextvars
 import json
 import os
 import urllib.parse
 
 count = 0
+call = contextvars.ContextVar("call", default=0)
 closed = []  # paths whose client left, in order
 
 
@@ -24,7 +27,7 @@ async def read_body(receive):
 
 
 async def respond(send, body=b"", status=200, headers=()):
-    fields = [(b"x-call", str(count).encode()), (b"content-type", b"text/plain"), *headers]
+    fields = [(b"x-call", str(call.get()).encode()), (b"content-type", b"text/plain"), *headers]
     await send({"type": "http.response.start", "status": status, "headers": fields})
     await send({"type": "http.response.body", "body": body})
 
@@ -78,7 +81,7 @@ async def answer(scope, receive, send):
 async def stream(scope, receive, send):
     """`parts` parts of `size` bytes, `gap` seconds apart."""
     q = query(scope)
-    headers = [(b"x-call", str(count).encode())]
+    headers = [(b"x-call", str(call.get()).encode())]
     if "cc" in q:
         headers.append((b"cache-control", q["cc"].encode()))
     await send({"type": "http.response.start", "status": 200, "headers": headers})
@@ -160,4 +163,5 @@ async def app(scope, receive, send):
         await send({"type": "lifespan.shutdown.complete"})
         return
     count += 1
+    call.set(count)
     await ROUTES.get(scope["path"], hello)(scope, receive, send)
