@@ -55,8 +55,8 @@ const char *zq_cache_forward_word(enum zq_cache_forward forward);
 /* What the cache must know of a request. Borrowed for the call, but what `fields->v` points to for
  * as long as the reader is attached: the head is judged by it. */
 struct zq_cache_request {
-    bool is_get, is_head;  /* neither: every other method */
-    bool has_body;         /* never looked up or stored */
+    bool is_get, is_head;     /* neither: every other method */
+    bool has_body;            /* never looked up or stored */
     bool untrusted_forwarded; /* Forwarded or X-Forwarded-* of an untrusted peer: never stored */
     struct zq_slice scheme, host, target; /* see zq_cache_key */
     const struct zq_fields *fields;
@@ -173,7 +173,7 @@ struct zq_entry_info {
     struct zq_slice block;
     int64_t content_length; /* as announced, or as it turned out; -1 while not known */
     bool close;
-    bool stored;   /* it is in the store, or will be when it is complete */
+    bool stored;         /* it is in the store, or will be when it is complete */
     int64_t age_s;       /* current age (RFC 9111 4.2.3) at `now_ms` */
     int64_t remaining_s; /* of freshness; negative when stale */
 };

@@ -1,11 +1,9 @@
 #include "cache/alloc.h"
 
-#include "cache/lock.h"
-
 #include <stdlib.h>
+#include <string.h>
 
 #ifdef ZQ_DEBUG
-_Thread_local unsigned zq_lock_ranks_held;
 _Thread_local unsigned zq_cache_alloc_fails_at;
 #define POISON 0xdb
 #endif

@@ -34,7 +34,7 @@ static size_t buckets_per_shard(uint64_t size)
 {
     size_t n = BUCKETS_MIN;
 
-    while (n < size / BYTES_PER_BUCKET / ZQ_STORE_SHARDS)
+    while (2 * n <= size / BYTES_PER_BUCKET / ZQ_STORE_SHARDS)
         n *= 2;
     return n;
 }
