@@ -136,7 +136,7 @@ def test_no_response_504(strict):
         started = time.monotonic()
         response = client.request("/hold?timeout")
         assert response.status == 504
-        assert time.monotonic() - started >= 0.7
+        assert time.monotonic() - started >= 0.69  # both clocks are cut to milliseconds
         assert response.get("date")
     wait_for(lambda: b"timeout" in strict.get("/closed").body, "http.disconnect")
 
