@@ -16,6 +16,8 @@ static bool is_garbage(struct zq_slice line, size_t from)
 {
     const char *space = memchr(line.p, ' ', line.n);
     size_t method_end = space != NULL ? (size_t)(space - line.p) : line.n;
+    if (method_end == 0 && line.n > 0)
+        return true;
     for (size_t i = from; i < line.n; i++) {
         char c = line.p[i];
         if (c == '\r' && i == line.n - 1)
