@@ -141,7 +141,7 @@ test-tsan:
 ## coverage    the tests with gcov; text and HTML in build/coverage
 coverage:
 	@ci/setup coverage
-	@$(MAKE) --no-print-directory BUILD=cov build unit-build
+	@$(MAKE) --no-print-directory BUILD=cov build workers unit-build
 	@find build/cov -name '*.gcda' -delete
 	@ci/test cov
 	@mkdir -p build/coverage
