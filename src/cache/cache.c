@@ -42,9 +42,7 @@ static size_t buckets_per_shard(uint64_t size)
 static bool shard_init(struct zq_shard *shard, size_t n_buckets)
 {
     zq_lock_init(&shard->lock, ZQ_LOCK_SHARD);
-    zq_list_init(&shard->sieve);
     zq_list_init(&shard->marks);
-    shard->hand = &shard->sieve;
     shard->n_buckets = n_buckets;
     shard->buckets = calloc(n_buckets, sizeof(*shard->buckets));
     return shard->buckets != NULL;
@@ -63,6 +61,9 @@ struct zq_cache *zq_cache_new(uint64_t size_bytes)
     cache->size = size_bytes;
     cache->object_max = size_bytes / ZQ_STORE_OBJECT_SHARE;
     cache->mark_bytes_max = (size_t)(size_bytes / ZQ_STORE_MARKS_SHARE / ZQ_STORE_SHARDS);
+    zq_lock_init(&cache->queue.lock, ZQ_LOCK_QUEUE);
+    zq_list_init(&cache->queue.variants);
+    cache->queue.hand = &cache->queue.variants;
     for (size_t i = 0; i < ZQ_STORE_SHARDS; i++)
         ok &= shard_init(&cache->shards[i], n_buckets);
     if (ok)
@@ -98,6 +99,7 @@ void zq_cache_free(struct zq_cache *cache)
         zq_lock_fini(&cache->shards[i].lock);
         free(cache->shards[i].buckets);
     }
+    zq_lock_fini(&cache->queue.lock);
     ZQ_ASSERT(atomic_load(&cache->used) == 0);
     cache->magic = 0;
     free(cache);
@@ -224,8 +226,9 @@ static enum zq_cache_verdict look(struct lookup *l, struct zq_slot **slot)
     struct zq_entry *entry = find_fresh(l, *slot);
     if (entry != NULL) {
         zq_reader_attach_frozen(l->reader, entry);
-        if (!entry->visited)
-            entry->visited = true;
+        /* Read first: a line that is hot in several cores is written once, not by every hit. */
+        if (!atomic_load_explicit(&entry->visited, memory_order_relaxed))
+            atomic_store_explicit(&entry->visited, true, memory_order_relaxed);
         return ZQ_CACHE_HIT;
     }
     l->marked = (*slot)->mark_until_ms > l->now_ms;

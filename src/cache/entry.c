@@ -20,7 +20,7 @@ struct zq_entry *zq_entry_new(void)
         .told_limit = ZQ_CACHE_WINDOW,
     };
     zq_list_init(&entry->link);
-    zq_list_init(&entry->sieve);
+    zq_list_init(&entry->queued);
     zq_list_init(&entry->readers);
     zq_lock_init(&entry->lock, ZQ_LOCK_ENTRY);
     return entry;

@@ -8,7 +8,8 @@
  * retained is frozen: nothing in it changes any more, and readers take no lock.
  *
  * Who may touch what:
- *   shard lock   slot, link, sieve, visited, joinable
+ *   shard lock   slot, link, joinable
+ *   queue lock   queued
  *   entry lock   state, readers (and what the cache keeps in them), writer, first, length, the head
  *   the writer   is alone in writing retained, length, tail; so it reads them without the lock
  *   for good     cache, shard, traits, request_ms, copy until the head
@@ -61,9 +62,9 @@ struct zq_entry {
     struct zq_freshness freshness;
     struct zq_node link;  /* in slot->variants or slot->fills */
     struct zq_slot *slot; /* NULL: not in the index */
-    bool visited;
-    bool joinable;
+    atomic_bool visited;  /* set by hits, cleared by the queue's hand */
     atomic_bool frozen;
+    bool joinable;
     enum zq_entry_state state;
 
     unsigned status;
@@ -76,7 +77,7 @@ struct zq_entry {
 
     struct zq_cache *cache; /* NULL for a PASS, which nothing is counted of */
     struct zq_shard *shard;
-    struct zq_node sieve;
+    struct zq_node queued;
     size_t counted; /* bytes in zq_cache_used for this struct, the copy and the head */
 
     struct zq_lock lock;

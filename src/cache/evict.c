@@ -1,14 +1,17 @@
 /* Memory: one budget for all shards, and what gives way when it is used up.
  *
- * Eviction is SIEVE (Zhang et al., NSDI 2024), a queue a shard: a hand walks from the oldest
- * variant to the newest and evicts the first that was not hit since it last came by. Entries that
- * readers hold are passed over, for evicting them would free nothing. A walk is bounded, so that
- * no lock is held for long; past the bound the last one it could have taken goes.
+ * Eviction is SIEVE (Zhang et al., NSDI 2024): one queue of all variants, along which a hand walks
+ * from the oldest to the newest and evicts the first that was not hit since it last came by. A hit
+ * touches no more than the entry's bit. Entries that readers hold are passed over, for evicting
+ * them would free nothing. A walk is bounded, so that the queue is never locked for long; past the
+ * bound the last one that it could have taken goes.
  */
 #include "cache/entry.h"
 #include "cache/store.h"
 
 #define WALK_MAX 256
+/* Walks and looks for marks without success after which there is no room: every shard is asked. */
+#define BARREN_MAX ZQ_STORE_SHARDS
 
 static bool try_add(struct zq_cache *cache, uint64_t bytes)
 {
@@ -31,87 +34,87 @@ void zq_store_release(struct zq_cache *cache, uint64_t bytes)
 
 /* ---- SIEVE ---- */
 
-void zq_sieve_add(struct zq_shard *shard, struct zq_entry *entry)
+void zq_queue_add(struct zq_cache *cache, struct zq_entry *entry)
 {
-    ZQ_LOCK_HELD(&shard->lock);
-    entry->visited = false;
-    zq_list_append(&shard->sieve, &entry->sieve);
+    ZQ_LOCK_HELD(&entry->shard->lock);
+    zq_lock_take(&cache->queue.lock);
+    zq_list_append(&cache->queue.variants, &entry->queued);
+    zq_lock_give(&cache->queue.lock);
 }
 
-void zq_sieve_remove(struct zq_shard *shard, struct zq_entry *entry)
+void zq_queue_remove(struct zq_cache *cache, struct zq_entry *entry)
 {
-    ZQ_LOCK_HELD(&shard->lock);
-    if (shard->hand == &entry->sieve)
-        shard->hand = entry->sieve.next;
-    zq_list_remove(&entry->sieve);
+    ZQ_LOCK_HELD(&entry->shard->lock);
+    zq_lock_take(&cache->queue.lock);
+    if (cache->queue.hand == &entry->queued)
+        cache->queue.hand = entry->queued.next;
+    zq_list_remove(&entry->queued);
+    zq_lock_give(&cache->queue.lock);
 }
 
-/* Only the index's own reference: look-ups, which add others, hold the shard's lock as we do. */
+/* By more than the index. A hit may come in the next moment; then it is evicted in use, which costs
+ * nothing but the memory that it holds for so long. */
 static bool is_held(const struct zq_entry *entry)
 {
     return atomic_load_explicit(&entry->refs, memory_order_relaxed) > 1;
 }
 
-static struct zq_entry *choose_victim(struct zq_shard *shard)
+static struct zq_entry *walk(struct zq_queue *queue)
 {
     struct zq_entry *second_best = NULL;
-    struct zq_node *at = shard->hand;
 
-    for (int steps = 0; steps < WALK_MAX && !zq_list_empty(&shard->sieve); steps++) {
-        if (at == &shard->sieve)
-            at = at->next;
-        struct zq_entry *entry = ZQ_CONTAINER(at, struct zq_entry, sieve);
-        at = at->next;
-        shard->hand = at;
+    ZQ_LOCK_HELD(&queue->lock);
+    for (int steps = 0; steps < WALK_MAX && !zq_list_empty(&queue->variants); steps++) {
+        if (queue->hand == &queue->variants)
+            queue->hand = queue->hand->next;
+        struct zq_entry *entry = ZQ_CONTAINER(queue->hand, struct zq_entry, queued);
+        queue->hand = queue->hand->next;
         if (is_held(entry))
             continue;
-        if (!entry->visited)
+        if (!atomic_exchange_explicit(&entry->visited, false, memory_order_relaxed))
             return entry;
-        entry->visited = false;
         second_best = entry;
     }
     return second_best;
 }
 
-static void evict_variant(struct zq_cache *cache, struct zq_shard *shard, struct zq_entry *entry)
+/* The next victim, with a reference: what is in the queue is alive. */
+static struct zq_entry *choose_victim(struct zq_cache *cache)
 {
-    struct zq_slot *slot = entry->slot;
-
-    zq_sieve_remove(shard, entry);
-    zq_list_remove(&entry->link);
-    entry->slot = NULL;
-    slot->n_variants--;
-    zq_slot_tidy(cache, shard, slot);
+    zq_lock_take(&cache->queue.lock);
+    struct zq_entry *entry = walk(&cache->queue);
+    if (entry != NULL)
+        zq_entry_ref(entry);
+    zq_lock_give(&cache->queue.lock);
+    return entry;
 }
 
-/* A mark goes only where there is nothing else; fresh content is worth less than an old mark. */
-static bool evict_mark(struct zq_cache *cache, struct zq_shard *shard)
+static bool evict_variant(struct zq_cache *cache)
 {
-    if (zq_list_empty(&shard->marks))
+    struct zq_entry *entry = choose_victim(cache);
+
+    if (entry == NULL)
         return false;
-    struct zq_slot *slot = ZQ_CONTAINER(shard->marks.next, struct zq_slot, mark);
-    zq_slot_unmark(shard, slot);
-    zq_slot_tidy(cache, shard, slot);
+    zq_store_drop_variant(entry);
+    zq_entry_unref(entry);
     return true;
 }
 
-/* Makes one shard give something up. */
-static bool evict_one(struct zq_cache *cache)
+/* A mark goes only where there is nothing else: it is small, and spares requests a wait. */
+static bool evict_mark(struct zq_cache *cache)
 {
-    unsigned turn = atomic_fetch_add_explicit(&cache->evict_next, 1, memory_order_relaxed);
+    unsigned turn = atomic_fetch_add_explicit(&cache->next_marks, 1, memory_order_relaxed);
     struct zq_shard *shard = &cache->shards[turn % ZQ_STORE_SHARDS];
-    bool marked = false;
 
     zq_lock_take(&shard->lock);
-    struct zq_entry *victim = choose_victim(shard);
-    if (victim != NULL)
-        evict_variant(cache, shard, victim);
-    else
-        marked = evict_mark(cache, shard);
+    bool any = !zq_list_empty(&shard->marks);
+    if (any) {
+        struct zq_slot *slot = ZQ_CONTAINER(shard->marks.next, struct zq_slot, mark);
+        zq_slot_unmark(shard, slot);
+        zq_slot_tidy(cache, shard, slot);
+    }
     zq_lock_give(&shard->lock);
-    if (victim != NULL)
-        zq_entry_unref(victim);
-    return victim != NULL || marked;
+    return any;
 }
 
 bool zq_store_reserve(struct zq_cache *cache, uint64_t bytes)
@@ -122,9 +125,9 @@ bool zq_store_reserve(struct zq_cache *cache, uint64_t bytes)
     if (bytes > cache->size)
         return false;
     while (!try_add(cache, bytes)) {
-        if (evict_one(cache))
+        if (evict_variant(cache) || evict_mark(cache))
             barren = 0;
-        else if (++barren == 2 * ZQ_STORE_SHARDS)
+        else if (++barren == BARREN_MAX)
             return false;
     }
     return true;

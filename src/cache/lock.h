@@ -1,10 +1,11 @@
-/* The cache's two kinds of lock, and their order, which is written here and nowhere else:
+/* The cache's kinds of lock, and their order, which is written here and nowhere else:
  *
  *   shard → entry → (a loop's mailbox, which a notify callback posts to)
+ *   shard → queue (of eviction)
  *
- * A thread holds at most one shard and at most one entry, and takes no shard while it holds an
- * entry. Making room (zq_cache_reserve) takes shards one after the other, so it is called with
- * neither. Debug builds assert all of that.
+ * A thread holds at most one of a kind, and none of an earlier kind is taken while a later one is
+ * held. Making room (zq_store_reserve) takes the queue and then shards, so it is called with none.
+ * Debug builds assert all of that.
  */
 #ifndef ZQ_CACHE_LOCK_H
 #define ZQ_CACHE_LOCK_H
@@ -13,7 +14,7 @@
 
 #include <pthread.h>
 
-enum zq_lock_rank { ZQ_LOCK_SHARD = 1, ZQ_LOCK_ENTRY = 2 };
+enum zq_lock_rank { ZQ_LOCK_SHARD = 1, ZQ_LOCK_ENTRY = 2, ZQ_LOCK_QUEUE = 4 };
 
 struct zq_lock {
     pthread_mutex_t mutex;

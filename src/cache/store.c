@@ -90,11 +90,10 @@ void zq_slot_mark(struct zq_cache *cache, struct zq_shard *shard, struct zq_slot
 /* ---- entries in slots ---- */
 
 /* Moves an entry out of its slot to `dropped`, with the slot's reference. */
-static void drop(struct zq_shard *shard, struct zq_entry *entry, bool is_variant,
-                 struct zq_node *dropped)
+static void drop(struct zq_entry *entry, bool is_variant, struct zq_node *dropped)
 {
     if (is_variant) {
-        zq_sieve_remove(shard, entry);
+        zq_queue_remove(entry->cache, entry);
         entry->slot->n_variants--;
     }
     entry->slot = NULL;
@@ -117,9 +116,9 @@ void zq_slot_clear(struct zq_cache *cache, struct zq_shard *shard, struct zq_slo
 {
     ZQ_LOCK_HELD(&shard->lock);
     while (!zq_list_empty(&slot->variants))
-        drop(shard, ZQ_CONTAINER(slot->variants.next, struct zq_entry, link), true, dropped);
+        drop(ZQ_CONTAINER(slot->variants.next, struct zq_entry, link), true, dropped);
     while (!zq_list_empty(&slot->fills))
-        drop(shard, ZQ_CONTAINER(slot->fills.next, struct zq_entry, link), false, dropped);
+        drop(ZQ_CONTAINER(slot->fills.next, struct zq_entry, link), false, dropped);
     zq_slot_tidy(cache, shard, slot);
 }
 
@@ -203,6 +202,22 @@ bool zq_store_drop_idle_fill(struct zq_entry *entry)
     return idle;
 }
 
+void zq_store_drop_variant(struct zq_entry *entry)
+{
+    struct zq_shard *shard = entry->shard;
+    struct zq_node dropped;
+
+    zq_list_init(&dropped);
+    zq_lock_take(&shard->lock);
+    struct zq_slot *slot = entry->slot;
+    if (slot != NULL) {
+        drop(entry, true, &dropped);
+        zq_slot_tidy(entry->cache, shard, slot);
+    }
+    zq_lock_give(&shard->lock);
+    zq_store_unref_all(&dropped);
+}
+
 /* ---- completion ---- */
 
 /* Does a new variant stand in for an older one? The same requests select both when their blocks
@@ -223,8 +238,8 @@ static bool is_outdated(const struct zq_slot *slot, const struct zq_entry *entry
     return false;
 }
 
-static void drop_replaced(struct zq_shard *shard, struct zq_slot *slot,
-                          const struct zq_entry *entry, struct zq_node *dropped)
+static void drop_replaced(struct zq_slot *slot, const struct zq_entry *entry,
+                          struct zq_node *dropped)
 {
     struct zq_node *next;
 
@@ -232,19 +247,18 @@ static void drop_replaced(struct zq_shard *shard, struct zq_slot *slot,
         struct zq_entry *older = ZQ_CONTAINER(n, struct zq_entry, link);
         next = n->next;
         if (replaces(entry, older))
-            drop(shard, older, true, dropped);
+            drop(older, true, dropped);
     }
 }
 
-static void add_variant(struct zq_shard *shard, struct zq_slot *slot, struct zq_entry *entry,
-                        struct zq_node *dropped)
+static void add_variant(struct zq_slot *slot, struct zq_entry *entry, struct zq_node *dropped)
 {
-    drop_replaced(shard, slot, entry, dropped);
+    drop_replaced(slot, entry, dropped);
     if (slot->n_variants >= ZQ_STORE_VARIANTS_MAX)
-        drop(shard, ZQ_CONTAINER(slot->variants.prev, struct zq_entry, link), true, dropped);
+        drop(ZQ_CONTAINER(slot->variants.prev, struct zq_entry, link), true, dropped);
     zq_list_remove(&entry->link);
     zq_list_append(slot->variants.next, &entry->link);
-    zq_sieve_add(shard, entry);
+    zq_queue_add(entry->cache, entry);
     slot->n_variants++;
 }
 
@@ -259,9 +273,9 @@ void zq_store_complete(struct zq_entry *entry)
     zq_entry_freeze(entry);
     struct zq_slot *slot = entry->slot;
     if (slot != NULL && !is_outdated(slot, entry)) {
-        add_variant(shard, slot, entry, &dropped);
+        add_variant(slot, entry, &dropped);
     } else if (slot != NULL) {
-        drop(shard, entry, false, &dropped);
+        drop(entry, false, &dropped);
         zq_slot_tidy(entry->cache, shard, slot);
     }
     zq_lock_give(&shard->lock);

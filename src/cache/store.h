@@ -1,6 +1,6 @@
 /* The store: a hash table in shards, each with its lock. Under each key there is a slot with the
  * complete responses (variants), the fetches in flight (fills), and a mark while the last answer
- * was not storable. Memory is one budget for all shards, and eviction goes round them.
+ * was not storable. Memory is one budget for all shards, and eviction one queue.
  *
  * What an index entry owns: a slot holds one reference to each of its variants and fills. A slot
  * without variants, fills and mark is freed.
@@ -35,10 +35,15 @@ struct zq_shard {
     _Alignas(64) struct zq_lock lock;
     struct zq_slot **buckets;
     size_t n_buckets;     /* a power of two, for good: nothing is ever rehashed */
-    struct zq_node sieve; /* variants, oldest first */
-    struct zq_node *hand; /* where SIEVE looks next; the list's head for its start */
     struct zq_node marks; /* oldest first, so also in the order in which they expire */
     size_t mark_bytes;
+};
+
+/* SIEVE's queue (evict.c). Hits do not come here. */
+struct zq_queue {
+    _Alignas(64) struct zq_lock lock;
+    struct zq_node variants; /* of all shards, oldest first */
+    struct zq_node *hand;    /* where to look next; the list's head for its start */
 };
 
 struct zq_cache {
@@ -46,8 +51,9 @@ struct zq_cache {
     uint64_t size, object_max;
     size_t mark_bytes_max; /* of one shard */
     struct zq_shard shards[ZQ_STORE_SHARDS];
+    struct zq_queue queue;
     _Alignas(64) atomic_uint_least64_t used;
-    atomic_uint evict_next; /* the shard that gives something up next */
+    atomic_uint next_marks; /* the shard that gives up a mark next */
 };
 #define ZQ_CACHE_MAGIC 0x5a514341u
 
@@ -63,9 +69,9 @@ static inline struct zq_shard *zq_store_shard(struct zq_cache *cache, uint64_t h
 bool zq_store_reserve(struct zq_cache *cache, uint64_t bytes);
 void zq_store_release(struct zq_cache *cache, uint64_t bytes);
 
-/* SIEVE's queue, with the shard locked. */
-void zq_sieve_add(struct zq_shard *shard, struct zq_entry *entry);
-void zq_sieve_remove(struct zq_shard *shard, struct zq_entry *entry);
+/* Variants come and go with their shard locked; both lock the queue. */
+void zq_queue_add(struct zq_cache *cache, struct zq_entry *entry);
+void zq_queue_remove(struct zq_cache *cache, struct zq_entry *entry);
 
 /* ---- slots; all with the shard locked ---- */
 
@@ -104,6 +110,8 @@ void zq_store_drop_fill(struct zq_entry *entry, bool mark, int64_t now_ms);
 /* Takes a fill that has no reader, and will not be stored, off the index, so that none can join it.
  * True if it is off and idle. Locks the shard and the entry. */
 bool zq_store_drop_idle_fill(struct zq_entry *entry);
+/* Takes a variant off the index, if it is still there. Locks the shard. */
+void zq_store_drop_variant(struct zq_entry *entry);
 /* A fill is complete: freezes it, and makes it a variant in place of those that the same requests
  * select, unless it was taken off the index. Locks the shard and the entry. */
 void zq_store_complete(struct zq_entry *entry);
