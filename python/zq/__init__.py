@@ -1,14 +1,20 @@
 """What an application imports from zq. Works, as a no-op, under any other ASGI server."""
 
+import importlib
+
 try:
-    from _zq import ClientDisconnected, __version__
-except ImportError:  # not inside a zq-worker
+    _native = importlib.import_module("_zq")  # built into zq-worker, and nowhere else
+except ImportError:
+    _native = None
+
+if _native is not None:
+    ClientDisconnected = _native.ClientDisconnected
+    __version__ = _native.__version__
+else:
     __version__ = "0.1.0"
 
     class ClientDisconnected(OSError):
         """The client left before the response was complete."""
-
-        __module__ = "zq"
 
 
 __all__ = ["ClientDisconnected", "__version__"]

@@ -4,7 +4,7 @@ import os
 import sys
 import traceback
 
-import _zq
+from zq import _native
 
 _OWN = os.path.dirname(os.path.abspath(__file__)) + os.sep
 
@@ -18,7 +18,13 @@ class StartError(Exception):
 
 
 def log(level, text):
-    return _zq.log(level, text)
+    """One line; whether that level is logged."""
+    return _native.log(level, text.replace("\0", "\\0").encode("utf-8", "backslashreplace"))
+
+
+def printable(text):
+    """What a client sent, so that it moves no cursor and forges no line."""
+    return text.encode("unicode_escape").decode("ascii")
 
 
 def _is_own(filename):

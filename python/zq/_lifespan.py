@@ -97,7 +97,7 @@ class Lifespan:
             self.shutdown.set_result(None)
 
     def _unsupported(self, why):
-        log("debug", f"the application does not support the lifespan protocol ({why})")
+        log("info", f"no lifespan events: the application does not take them ({why})")
         self.supported = False
         self.startup.set_result(None)
 

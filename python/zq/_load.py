@@ -65,7 +65,7 @@ def new_loop(choice):
     """A new event loop, set as the current one, and its name."""
     if choice != "asyncio":
         try:
-            import uvloop
+            uvloop = importlib.import_module("uvloop")
         except ImportError as error:
             if choice == "uvloop":
                 raise StartError(

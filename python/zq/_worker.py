@@ -7,8 +7,8 @@ import asyncio
 import os
 import platform
 
-import _zq
-from zq._errors import StartError, log, log_exception
+from zq import _native
+from zq._errors import StartError, log, log_exception, printable
 from zq._lifespan import Lifespan
 from zq._load import load_app, new_loop
 
@@ -34,13 +34,13 @@ class Worker:
         self.state = {}
         self.lifespan = Lifespan(app, config["lifespan"], self.state)
         root_path = (config["root_path"] or "").rstrip("/")
-        self.bridge = _zq.Bridge(app, loop, self.state, root_path, on_error)
+        self.bridge = _native.Bridge(app, loop, self.state, root_path, on_error)
         self.descriptors = []  # links that came before the application was ready
         self.ready = False
         self.stopping = loop.create_future()  # its result: milliseconds left
 
     def run(self):
-        self.loop.add_reader(_zq.CONTROL_FD, self._on_control)
+        self.loop.add_reader(_native.CONTROL_FD, self._on_control)
         task = self.loop.create_task(self._serve())
         while not task.done():
             self._run_loop(task)
@@ -70,7 +70,7 @@ class Worker:
         startup.result()
         self.ready = True
         self._adopt(self.descriptors)
-        _zq.control_ready(f"{platform.python_version()} {self.loop_name}")
+        _native.control_ready(f"{platform.python_version()} {self.loop_name}")
         deadline = self.loop.time() + await self.stopping / 1000
         await self._finish_requests(deadline)
         return await self._finish_lifespan(deadline)
@@ -98,7 +98,7 @@ class Worker:
 
     def _on_control(self):
         try:
-            message = _zq.control_receive()
+            message = _native.control_receive()
         except EOFError:
             os._exit(1)  # super is gone: nobody waits for what is left
         if message is None:
@@ -122,7 +122,7 @@ class Worker:
     def _end_loop(self):
         """What asyncio.run() does at its end, but it does not wait for ever."""
         loop = self.loop
-        loop.remove_reader(_zq.CONTROL_FD)
+        loop.remove_reader(_native.CONTROL_FD)
         tasks = asyncio.all_tasks(loop)
         for task in tasks:
             task.cancel()
@@ -147,10 +147,11 @@ _SENTENCES = {
 
 def on_error(kind, method, path, exception):
     """The bridge's: what went wrong with a request."""
+    request = f"{printable(method)} {printable(path)}"
     if exception is not None and _is_disconnect(exception):
-        log("debug", f"the client left: {method} {path}")
+        log("debug", f"the client left: {request}")
         return
-    sentence = f"{_SENTENCES[kind]}: {method} {path}"
+    sentence = f"{_SENTENCES[kind]}: {request}"
     if exception is None:
         log("error", sentence)
     else:
@@ -159,7 +160,7 @@ def on_error(kind, method, path, exception):
 
 def _is_disconnect(exception):
     """The client left, and the application said so in its own words or let our exception pass."""
-    if isinstance(exception, _zq.ClientDisconnected):
+    if isinstance(exception, _native.ClientDisconnected):
         return True
     if isinstance(exception, BaseExceptionGroup):
         return all(_is_disconnect(each) for each in exception.exceptions)
@@ -167,5 +168,5 @@ def _is_disconnect(exception):
     return (
         "Disconnect" in type(exception).__name__
         and origin is not None
-        and isinstance(origin, _zq.ClientDisconnected)
+        and isinstance(origin, _native.ClientDisconnected)
     )

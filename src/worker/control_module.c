@@ -71,9 +71,9 @@ static PyObject *log_line(PyObject *self, PyObject *args)
         {"debug", ZQ_LOG_DEBUG}, {"info", ZQ_LOG_INFO},         {"warning", ZQ_LOG_WARNING},
         {"error", ZQ_LOG_ERROR}, {"critical", ZQ_LOG_CRITICAL},
     };
-    const char *name, *text;
+    const char *name, *text; /* bytes: what is no UTF-8 has been escaped */
 
-    if (!PyArg_ParseTuple(args, "ss:log", &name, &text))
+    if (!PyArg_ParseTuple(args, "sy:log", &name, &text))
         return NULL;
     for (size_t i = 0; i < ZQ_ARRAY_SIZE(levels); i++)
         if (strcmp(levels[i].name, name) == 0) {

@@ -5,6 +5,7 @@
 #include "zq/log.h"
 
 #include <limits.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -179,11 +180,43 @@ static int run_worker(const struct zq_config *config)
     return status;
 }
 
-int zq_embed_run(const struct zq_config *config, const char *python)
+/* ---- signals ---- */
+
+static const int stop_signals[] = {SIGTERM, SIGINT};
+
+static void on_stop_signal(int signum)
 {
+    (void)signum;
+}
+
+/* A child that the application forks without exec ends by the signals that we do not end by. */
+static void reset_in_child(void)
+{
+    for (size_t i = 0; i < ZQ_ARRAY_SIZE(stop_signals); i++) {
+        struct sigaction now;
+        if (sigaction(stop_signals[i], NULL, &now) == 0 && now.sa_handler == on_stop_signal)
+            signal(stop_signals[i], SIG_DFL);
+    }
+}
+
+/* Only super says when a worker ends: a service manager that signals all processes of its group
+ * must not end requests in flight. A handler that does nothing, since what is ignored stays so in
+ * programs that the application runs; it also keeps Python from installing its own for SIGINT. */
+static void set_signals(void)
+{
+    struct sigaction action = {.sa_handler = on_stop_signal, .sa_flags = SA_RESTART};
+
+    for (size_t i = 0; i < ZQ_ARRAY_SIZE(stop_signals); i++)
+        sigaction(stop_signals[i], &action, NULL);
+    pthread_atfork(NULL, NULL, reset_in_child);
     /* What Python's own handlers would have ignored; subprocess gives children the default back. */
     signal(SIGPIPE, SIG_IGN);
     signal(SIGXFSZ, SIG_IGN);
+}
+
+int zq_embed_run(const struct zq_config *config, const char *python)
+{
+    set_signals();
     if (PyImport_AppendInittab("_zq", PyInit__zq) < 0 || start_python(python) < 0)
         return 1;
     int status = run_worker(config);

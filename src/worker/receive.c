@@ -37,9 +37,8 @@ static int attempt(struct zq_awaitable *a, PyObject **result)
         *result = disconnect_message(m);
         return *result != NULL ? 1 : -1;
     }
+    zq_stream_want(s);
     int outcome = zq_stream_take_body(s, &body, &more);
-    if (outcome == 0)
-        zq_stream_want(s);
     if (outcome <= 0)
         return outcome;
     *result = request_message(m, body, more);
