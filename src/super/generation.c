@@ -8,8 +8,7 @@
 #include "zq/clock.h"
 #include "zq/log.h"
 
-#define LOAD_LIMIT_MS 60000 /* … or LOAD_LIMIT_FACTOR times what the first load took */
-#define LOAD_LIMIT_FACTOR 4
+#define LOAD_FACTOR 4 /* a reload may take that many times as long as the first load */
 
 #define EACH_WORKER(s, w)                                                                          \
     for (struct zq_node *n_ = (s)->workers.next, *next_ = n_->next;                                \
@@ -33,8 +32,6 @@ static void begin(struct super *s)
     s->loading = ++s->last_generation;
     s->load_again = false;
     s->load_started_ms = zq_now_ms();
-    if (!s->load_limit_ms)
-        s->load_limit_ms = LOAD_LIMIT_MS;
     for (size_t i = 0; i < s->n_slots && s->loading; i++)
         if (worker_start(s, s->loading, i) < 0)
             generation_worker_failed(s, NULL, "could not be started");
@@ -87,9 +84,18 @@ static void turn(struct super *s)
         worker_retire(s, w);
 }
 
+static void first_load_done(struct super *s)
+{
+    int64_t limit = s->config->timeout_worker_healthcheck;
+    int64_t least = (zq_now_ms() - s->load_started_ms) * LOAD_FACTOR;
+
+    s->load_limit_ms = limit && limit < least ? least : limit;
+    if (super_front_start(s) < 0)
+        super_fail(s);
+}
+
 void generation_worker_ready(struct super *s)
 {
-    int64_t took = zq_now_ms() - s->load_started_ms;
     struct worker *w;
     size_t ready = 0;
 
@@ -98,15 +104,11 @@ void generation_worker_ready(struct super *s)
     if (ready < s->n_slots)
         return;
     turn(s);
-    if (s->phase == SUPER_STARTING) {
-        if (took * LOAD_LIMIT_FACTOR > s->load_limit_ms)
-            s->load_limit_ms = took * LOAD_LIMIT_FACTOR;
-        if (super_front_start(s) < 0)
-            super_fail(s);
-    } else {
+    if (s->phase == SUPER_STARTING)
+        first_load_done(s);
+    else
         zq_log(ZQ_LOG_INFO, "reloaded: %zu new worker%s serve%s", ready, ready == 1 ? "" : "s",
                ready == 1 ? "s" : "");
-    }
 }
 
 void generation_worker_failed(struct super *s, const struct worker *w, const char *how)

@@ -103,7 +103,8 @@ struct super {
     uint32_t loading;         /* that is being started; 0: none */
     uint32_t last_generation; /* numbers are never used again */
     bool load_again;          /* SIGHUP came during a reload */
-    int64_t load_started_ms, load_limit_ms;
+    int64_t load_started_ms;
+    int64_t load_limit_ms; /* for a worker to get ready, once one has; 0: none */
 
     struct front_child front;
 };
@@ -112,6 +113,7 @@ struct super {
 #define STOP_LEAST_MS 2000 /* for a lifespan shutdown, even when the deadline has passed */
 #define ABORT_MS 2000      /* for faulthandler to write the stack of a worker that hangs */
 #define LOST_MS 2000       /* for a child that has closed its control channel to end */
+#define NOTICE_MS 30000    /* between remarks that the first load is not done yet */
 #define FOREVER_MS (365ll * 86400 * 1000)
 
 /* ---- supervise.c ---- */

@@ -74,7 +74,8 @@ int worker_start(struct super *s, uint32_t generation, size_t slot)
     w->generation = generation;
     w->slot = slot;
     w->state = WORKER_STARTING;
-    w->deadline_ms = zq_now_ms() + s->load_limit_ms;
+    if (!s->generation || s->load_limit_ms)
+        w->deadline_ms = zq_now_ms() + (s->generation ? s->load_limit_ms : NOTICE_MS);
     zq_list_append(&s->workers, &w->node);
     zq_log(ZQ_LOG_DEBUG, "worker %u (pid %d) of generation %u starts", w->number, (int)w->child.pid,
            generation);
@@ -178,10 +179,10 @@ void worker_serve(struct super *s, struct worker *w)
 
 void worker_retire(struct super *s, struct worker *w)
 {
-    if (w->state != WORKER_SERVING) {
-        worker_kill(w);
+    if (w->state < WORKER_SERVING)
+        worker_kill(w); /* it was to replace one of those that retire now */
+    if (w->state != WORKER_SERVING)
         return;
-    }
     worker_set_state(w, WORKER_RETIRING);
     w->deadline_ms = s->config->timeout_graceful_shutdown
                          ? zq_now_ms() + s->config->timeout_graceful_shutdown
@@ -238,7 +239,7 @@ void worker_on_deadline(struct super *s, struct worker *w)
     } else if (w->state == WORKER_STARTING && s->generation == 0) {
         zq_log(ZQ_LOG_WARNING, "worker %u (pid %d) is not ready after %s; still waiting for it",
                w->number, (int)w->child.pid, super_seconds(zq_now_ms() - s->load_started_ms, text));
-        w->deadline_ms = zq_now_ms() + s->load_limit_ms; /* the first load may take what it needs */
+        w->deadline_ms = zq_now_ms() + NOTICE_MS; /* the first load may take what it needs */
         return;
     } else if (w->state == WORKER_STARTING) {
         zq_log(ZQ_LOG_ERROR, "worker %u (pid %d) was not ready within %s: it is killed", w->number,

@@ -1,0 +1,343 @@
+"""Super: who is started, restarted, reloaded and stopped when, and what they inherit.
+
+Most tests replace the worker by apps/puppet.py, so that only super (and the real front) is seen.
+"""
+
+import contextlib
+import json
+import os
+import pathlib
+import resource
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from harness import APPS, DEADLINE, ZQ, serve, wait_for
+
+
+class Puppet:
+    """A directory with the puppet worker; `mode` is what its next instances do."""
+
+    def __init__(self, directory: pathlib.Path, mode: str):
+        self.directory = directory
+        self.executable = directory / "zq-worker"
+        self.executable.write_text(f"#!{sys.executable} -IS\n" + (APPS / "puppet.py").read_text())
+        self.executable.chmod(0o755)
+        self.mode = mode
+
+    @property
+    def mode(self):
+        return (self.directory / "mode").read_text()
+
+    @mode.setter
+    def mode(self, mode):
+        (self.directory / "mode").write_text(mode)
+
+    @property
+    def starts(self):
+        with contextlib.suppress(FileNotFoundError):
+            return [json.loads(line) for line in open(self.directory / "starts")]
+        return []
+
+    def serve(self, *options, **more):
+        env = {"PUPPET": str(self.directory)}
+        return serve("basic:app", *options, worker=self.executable, env=env, **more)
+
+
+@pytest.fixture
+def puppet(tmp_path):
+    return Puppet(tmp_path, "serve")
+
+
+def log_says(server, text, count=1):
+    wait_for(lambda: server.log.count(text) >= count, f"{text!r} in the log")
+
+
+def ends(server, within):
+    """The exit status; the server ends by itself within that many seconds."""
+    started = time.monotonic()
+    status = server.wait()
+    assert time.monotonic() - started < within
+    return status
+
+
+def is_gone(pid):
+    try:
+        stat = pathlib.Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return True
+    return stat.rpartition(")")[2].split()[0] in "ZX"
+
+
+# ---- what a child inherits
+
+
+def spoil():
+    """What a careless parent leaves behind."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1, signal.SIGCHLD, signal.SIGABRT])
+    resource.setrlimit(resource.RLIMIT_NOFILE, (300, 600))
+
+
+def test_a_child_has_the_control_channel_and_nothing_else(puppet):
+    """No listener, no pair of another, no descriptor or signal state of whoever started zq."""
+    reading, writing = os.pipe()
+    with puppet.serve(
+        "--workers=2", "--bind=127.0.0.1:0", pass_fds=(reading, writing), preexec_fn=spoil
+    ) as server:
+        for start in puppet.starts:
+            opened = set(start["descriptors"]) - set(start["own"])
+            assert {0, 1, 2, 3} <= opened
+            assert max(opened) <= 5  # what listdir and a script's interpreter open
+            assert start["group"] == start["pid"]
+            assert start["blocked"] == []
+            assert not {"SIGINT", "SIGHUP", "SIGTERM", "SIGCHLD"} & set(start["ignored"])
+            assert start["limit"] == [300, 600]
+        front = server.children()["front"][0]
+        assert os.getpgid(front) == front
+        # "The front raises the soft descriptor limit to the hard one"
+        limits = pathlib.Path(f"/proc/{front}/limits").read_text()
+        assert limits.split("Max open files")[1].split()[:2] == ["600", "600"]
+        for fd in reading, writing:
+            link = os.readlink(f"/proc/self/fd/{fd}")
+            held = [os.readlink(p) for p in pathlib.Path(f"/proc/{front}/fd").iterdir()]
+            assert link not in held
+    os.close(reading)
+    os.close(writing)
+
+
+def test_a_descriptor_limit_below_limit_connections_is_told(puppet):
+    with puppet.serve("--limit-connections=500", preexec_fn=spoil) as server:
+        assert "--limit-connections 500" in server.log and "600" in server.log
+    with puppet.serve("--limit-connections=100", preexec_fn=spoil) as server:
+        assert "--limit-connections" not in server.log
+
+
+# ---- the start
+
+
+def test_workers_that_exit_at_the_start_end_it_promptly(puppet):
+    """No restart storm."""
+    puppet.mode = "exit"
+    with puppet.serve("--workers=3", ready=False) as server:
+        assert ends(server, 10) == 1
+        assert len(puppet.starts) <= 3
+        assert "exited with status 3 before it was ready" in server.log
+        assert "ready on" not in server.log
+
+
+def test_the_ready_line_waits_for_every_worker(puppet):
+    puppet.mode = "never"
+    with puppet.serve("--workers=2", ready=False) as server:
+        wait_for(lambda: len(puppet.starts) == 2, "both workers")
+        puppet.mode = "serve"
+        time.sleep(0.3)
+        assert "ready on" not in server.log
+        server.signal(signal.SIGTERM)
+        assert ends(server, 10) == 0
+    assert all(is_gone(start["pid"]) for start in puppet.starts)
+
+
+# ---- deaths
+
+
+def test_a_worker_that_does_not_last_is_restarted_ever_more_slowly(puppet):
+    """Exponential backoff; an unexpected exit with status 0 is a death too."""
+    with puppet.serve() as server:
+        puppet.mode = "brief"
+        os.kill(server.children()["worker"][0], signal.SIGKILL)
+        log_says(server, "was killed by SIGKILL; another is started\n")
+        log_says(server, "exited with status 0; another is started in ")
+        log_says(server, "3 in a row")
+        started = len(puppet.starts)
+        time.sleep(1)
+        assert len(puppet.starts) - started <= 1
+        puppet.mode = "serve"
+        log_says(server, "is ready", 3)
+        wait_for(lambda: server.children()["worker"], "a worker that lasts")
+
+
+def test_a_worker_that_closes_its_control_channel_is_replaced(puppet):
+    puppet.mode = "silent"
+    with puppet.serve() as server:
+        puppet.mode = "serve"
+        log_says(server, "has closed its control channel")
+        wait_for(lambda: len(puppet.starts) == 2, "its replacement")
+        wait_for(lambda: is_gone(puppet.starts[0]["pid"]), "its end")
+
+
+def test_a_front_that_dies_again_and_again(puppet):
+    with puppet.serve() as server:
+        for i in range(3):
+            front = wait_for(lambda: server.children()["front"], "a front")[0]
+            os.kill(front, signal.SIGKILL)
+            log_says(server, "the front (pid", 2 * i + 2)  # it died; it is ready
+        assert "SIGKILL; another is started in" in server.log
+        assert len(puppet.starts) == 1
+
+
+# ---- reload
+
+
+def test_a_new_worker_that_exits_leaves_the_old_ones(puppet):
+    with puppet.serve("--workers=2") as server:
+        old = set(server.children()["worker"])
+        puppet.mode = "exit"
+        server.signal(signal.SIGHUP)
+        log_says(server, "the reload has failed: worker")
+        wait_for(lambda: set(server.children()["worker"]) == old, "only the old ones")
+        puppet.mode = "serve"
+        server.signal(signal.SIGHUP)
+        log_says(server, "reloaded: 2 new workers serve")
+        wait_for(lambda: not set(server.children()["worker"]) & old, "the old ones leave")
+
+
+def test_a_new_worker_that_does_not_get_ready_leaves_the_old_ones(puppet):
+    with puppet.serve("--workers=2", "--timeout-worker-healthcheck=1s") as server:
+        old = set(server.children()["worker"])
+        puppet.mode = "never"
+        server.signal(signal.SIGHUP)
+        log_says(server, "was not ready within")
+        log_says(server, "the reload has failed: worker")
+        wait_for(lambda: set(server.children()["worker"]) == old, "only the old ones")
+
+
+def test_the_application_itself_can_fail_a_reload(tmp_path):
+    """The log says why."""
+    (tmp_path / "shop.py").write_text((APPS / "basic.py").read_text())
+    with serve("shop:app", app_dir=tmp_path) as server:
+        (tmp_path / "shop.py").write_text("raise RuntimeError('no stock')\n")
+        server.signal(signal.SIGHUP)
+        log_says(server, "the reload has failed")
+        assert "no stock" in server.log
+        assert server.get("/").status == 200
+
+
+def test_sighup_during_sighup_means_one_more(puppet):
+    with puppet.serve() as server:
+        for _ in range(3):
+            server.signal(signal.SIGHUP)
+            time.sleep(0.01)
+        log_says(server, "reloaded: 1 new worker serves", 2)
+        time.sleep(0.5)
+        assert len(puppet.starts) == 3
+
+
+def test_sighup_before_it_is_ready(puppet):
+    with puppet.serve(ready=False) as server:
+        wait_for(lambda: puppet.starts, "the first worker")
+        server.signal(signal.SIGHUP)
+        server.wait_ready()
+        log_says(server, "reloaded: 1 new worker serves")
+        assert len(puppet.starts) == 2
+
+
+def test_an_old_worker_with_a_request_that_does_not_end(tmp_path):
+    """It is given --timeout-graceful-shutdown, and no more."""
+    with serve("basic:app", "--timeout-graceful-shutdown=1s") as server:
+        old = server.children()["worker"][0]
+        with server.client() as client:
+            client.send_request("/hold")
+            time.sleep(0.2)
+            server.signal(signal.SIGHUP)
+            log_says(server, "still has requests after 1s: they are cut")
+            wait_for(lambda: is_gone(old), "its end", 10)
+        assert server.get("/").status == 200
+
+
+# ---- the end
+
+
+def test_what_is_left_at_the_deadline_is_cut():
+    with serve("basic:app", "--timeout-graceful-shutdown=1s") as server:
+        with server.client() as client:
+            client.send_request("/hold")
+            time.sleep(0.2)
+            server.signal(signal.SIGTERM)
+            time.sleep(0.7)
+            assert server.process.poll() is None
+            assert ends(server, 6) == 1
+            assert "still in flight after 1s" in server.log
+
+
+def test_a_worker_that_does_not_stop_is_killed(puppet):
+    puppet.mode = "stubborn"
+    with puppet.serve("--timeout-graceful-shutdown=1s") as server:
+        server.signal(signal.SIGTERM)
+        assert ends(server, 8) == 1
+        assert "did not stop in time" in server.log
+    assert is_gone(puppet.starts[0]["pid"])
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_second_signal_ends_it_at_once(puppet, number):
+    puppet.mode = "stubborn"
+    with puppet.serve("--workers=2") as server:
+        front = server.children()["front"]
+        server.signal(number)
+        log_says(server, "stopping")
+        time.sleep(0.2)
+        server.signal(number)
+        assert ends(server, 5) == 128 + number
+    assert all(is_gone(pid) for pid in [*front, *(s["pid"] for s in puppet.starts)])
+
+
+def test_stopping_during_a_reload(puppet):
+    with puppet.serve("--workers=2") as server:
+        puppet.mode = "never"
+        server.signal(signal.SIGHUP)
+        wait_for(lambda: len(puppet.starts) == 4, "the new ones")
+        server.signal(signal.SIGHUP)
+        server.signal(signal.SIGTERM)
+        assert ends(server, 10) == 0
+    assert all(is_gone(start["pid"]) for start in puppet.starts)
+    assert len(puppet.starts) == 4
+
+
+def test_nobody_stays_when_super_is_killed(puppet):
+    """Not even a worker that looks at nothing."""
+    puppet.mode = "stubborn"
+    with puppet.serve() as server:
+        pids = [*server.children()["front"], *server.children()["worker"]]
+        for pid in pids:
+            os.kill(pid, signal.SIGSTOP)
+        server.process.kill()
+        server.process.wait()
+        wait_for(lambda: all(is_gone(pid) for pid in pids), "their end")
+
+
+def test_as_the_first_process_of_a_container_it_reaps_orphans(puppet):
+    script = (
+        f"exec {ZQ} serve --uds {puppet.directory}/s --worker-executable {puppet.executable} a:b"
+    )
+    command = ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc", "sh", "-c", script]
+    if os.geteuid() != 0 or subprocess.run(["unshare", "--pid", "--fork", "true"]).returncode:
+        pytest.skip("needs to make a PID namespace")
+    # an orphan: the process between it and the worker has left
+    code = (APPS / "puppet.py").read_text()
+    orphan = "import subprocess; subprocess.run('sleep 0.3 &', shell=True)\n"
+    puppet.executable.write_text(
+        f"#!{sys.executable} -IS\n" + code.replace("held = []", "held = []\n" + orphan)
+    )
+    env = {k: v for k, v in os.environ.items() if not k.startswith(("ZQ_", "VIRTUAL_ENV"))}
+    process = subprocess.Popen(
+        command, env=env | {"PUPPET": str(puppet.directory)}, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        for line in process.stderr:
+            if "ready on" in line:
+                break
+        inside = int(pathlib.Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text())
+        children = pathlib.Path(f"/proc/{inside}/task/{inside}/children")
+        wait_for(lambda: len(children.read_text().split()) == 3, "an orphan", 2)
+        wait_for(lambda: len(children.read_text().split()) == 2, "its end")
+        os.kill(inside, signal.SIGTERM)
+        assert process.wait(DEADLINE) == 0
+    finally:
+        process.kill()
+        process.wait()
+        process.stderr.close()
