@@ -4,18 +4,21 @@ Most tests replace the worker by apps/puppet.py, so that only super (and the rea
 """
 
 import contextlib
+import fcntl
 import json
 import os
 import pathlib
+import pty
 import resource
 import signal
 import subprocess
 import sys
+import termios
 import time
 
 import pytest
 
-from harness import APPS, DEADLINE, ZQ, serve, wait_for
+from harness import APPS, DEADLINE, ZQ, Client, serve, wait_for, workers
 
 
 class Puppet:
@@ -249,6 +252,13 @@ def test_an_old_worker_with_a_request_that_does_not_end(tmp_path):
         assert server.get("/").status == 200
 
 
+def test_sighup_reloads_though_it_was_ignored_at_the_start(puppet):
+    """As nohup leaves it."""
+    with puppet.serve(preexec_fn=spoil) as server:
+        server.signal(signal.SIGHUP)
+        log_says(server, "reloaded: 1 new worker serves")
+
+
 # ---- the end
 
 
@@ -271,6 +281,51 @@ def test_a_worker_that_does_not_stop_is_killed(puppet):
         assert ends(server, 8) == 1
         assert "did not stop in time" in server.log
     assert is_gone(puppet.starts[0]["pid"])
+
+
+def test_ctrl_c_at_a_terminal(tmp_path):
+    """The terminal sends SIGINT to its foreground group: super alone is in it, and no
+    KeyboardInterrupt is raised in the middle of a request."""
+    terminal, slave = pty.openpty()
+    process = subprocess.Popen(
+        [
+            ZQ,
+            "serve",
+            f"--app-dir={APPS}",
+            f"--uds={tmp_path}/s",
+            f"--worker-executable={workers()[0]}",
+            "basic:app",
+        ],
+        env={k: v for k, v in os.environ.items() if not k.startswith(("ZQ_", "VIRTUAL_ENV"))},
+        stdin=slave,
+        stdout=slave,
+        stderr=slave,
+        start_new_session=True,
+        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+    )
+    os.close(slave)
+    shown = b""
+    try:
+        while b"ready on" not in shown:
+            shown += os.read(terminal, 4096)
+        # "colour only on a terminal"
+        assert (b"\033[32mINFO\033[0m:" in shown) == (os.environ.get("NO_COLOR", "") == "")
+        assert os.tcgetpgrp(terminal) == process.pid
+        with Client(f"{tmp_path}/s") as client:
+            client.send_request("/answer?sleep=0.6&body=whole")
+            time.sleep(0.2)
+            os.write(terminal, b"\x03")
+            assert client.response().body == b"whole"
+        assert process.wait(DEADLINE) == 0
+        with contextlib.suppress(OSError):  # EIO: nobody has the other side any more
+            while part := os.read(terminal, 4096):
+                shown += part
+        assert b"SIGINT: stopping" in shown and b"stopped" in shown
+        assert b"KeyboardInterrupt" not in shown
+    finally:
+        process.kill()
+        process.wait()
+        os.close(terminal)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -138,6 +138,19 @@ static bool is_absent(int error)
     return error == EADDRNOTAVAIL || error == EAFNOSUPPORT;
 }
 
+/* A hosts file that maps a name twice makes the resolver repeat an address. */
+static bool is_repeated(const struct addrinfo *list, const struct addrinfo *a)
+{
+    set_port(a->ai_addr, 0);
+    for (; list != a; list = list->ai_next) {
+        set_port(list->ai_addr, 0);
+        if (list->ai_addrlen == a->ai_addrlen &&
+            memcmp(list->ai_addr, a->ai_addr, a->ai_addrlen) == 0)
+            return true;
+    }
+    return false;
+}
+
 static int open_tcp(struct opening *o, const struct endpoint *e)
 {
     struct addrinfo hints = {
@@ -150,7 +163,7 @@ static int open_tcp(struct opening *o, const struct endpoint *e)
     if (gai != 0)
         return failed(o, e->host, gai == EAI_SYSTEM ? strerror(errno) : gai_strerror(gai));
     for (struct addrinfo *a = list; a && rc == 0; a = a->ai_next) {
-        rc = open_address(o, a, &port);
+        rc = is_repeated(list, a) ? 0 : open_address(o, a, &port);
         if (rc < 0 && is_absent(errno) && (a->ai_next || o->out->n > before))
             rc = 0;
     }
