@@ -1,6 +1,7 @@
 """Fixtures: one running server a module for tests that need no options of their own."""
 
 import pytest
+
 from harness import serve, workers
 
 

@@ -315,9 +315,7 @@ def serve(
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("ZQ_", "VIRTUAL_ENV"))}
     environment |= {"PYTHONDONTWRITEBYTECODE": "1", "PYTHONUNBUFFERED": "1"} | (env or {})
     with tempfile.TemporaryDirectory(prefix="zq-test-") as directory:
-        server = Server(
-            [*command, *options, app], environment, pathlib.Path(directory), **popen
-        )
+        server = Server([*command, *options, app], environment, pathlib.Path(directory), **popen)
         try:
             if ready:
                 server.wait_ready()

@@ -72,3 +72,26 @@ def test_a_reader_that_never_reads_does_not_stop_the_server():
     finally:
         os.close(read)
         os.close(write)
+
+
+def test_colour_only_on_a_terminal():
+    read, write = os.openpty()
+    try:
+        with serve("basic:app", stdout=write) as server:
+            server.get("/")
+            seen = b""
+            os.set_blocking(read, False)
+
+            def coloured():
+                nonlocal seen
+                try:
+                    seen += os.read(read, 4096)
+                except BlockingIOError:
+                    pass
+                return b"\n" in seen
+
+            wait_for(coloured, "a line")
+            assert b"\033[32m200\033[0m" in seen
+    finally:
+        os.close(read)
+        os.close(write)

@@ -8,6 +8,7 @@ import time
 import urllib.parse
 
 import pytest
+
 from harness import serve
 
 serial = 0

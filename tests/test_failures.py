@@ -79,7 +79,9 @@ def test_post_is_never_tried_again():
     with serve("basic:app", "--workers=2") as server:
         assert server.get("/die", method="POST", body=b"").status == 502
         wait_for(lambda: len(server.children()["worker"]) == 2, "a replacement")
-        assert server.log.count("exited") + server.log.count("died") + server.log.count("killed") >= 1
+        assert (
+            server.log.count("exited") + server.log.count("died") + server.log.count("killed") >= 1
+        )
 
 
 def test_kill_9_the_front():
@@ -102,9 +104,7 @@ def test_kill_9_the_front():
         wait_for(served, "served again")
         assert set(server.children()["worker"]) == pids
         seen = wait_for(
-            lambda: any(
-                "front" in json.loads(server.get("/closed").body) for _ in range(4)
-            ),
+            lambda: any("front" in json.loads(server.get("/closed").body) for _ in range(4)),
             "http.disconnect for what the old front had asked",
         )
         assert seen
@@ -248,7 +248,9 @@ def test_no_worker_inherits_a_listener_or_another_ones_pair():
     with serve("basic:app", "--workers=2") as server:
         port = server.address[1]
         for pid in server.children()["worker"]:
-            links = [os.readlink(p) for p in pathlib.Path(f"/proc/{pid}/fd").iterdir() if p.is_symlink()]
+            links = [
+                os.readlink(p) for p in pathlib.Path(f"/proc/{pid}/fd").iterdir() if p.is_symlink()
+            ]
             inodes = {link[8:-1] for link in links if link.startswith("socket:")}
             listening = {
                 line.split()[9]

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+
 from harness import serve
 
 FIELDS = {
@@ -30,7 +31,9 @@ def test_trusted_by_default_on_loopback(basic):
 
 
 @pytest.mark.parametrize(
-    "options", [("--no-proxy-headers",), ("--forwarded-allow-ips=192.0.2.1",)], ids=["off", "others"]
+    "options",
+    [("--no-proxy-headers",), ("--forwarded-allow-ips=192.0.2.1",)],
+    ids=["off", "others"],
 )
 def test_others_are_believed_by_nobody(options):
     with serve("basic:app", *options) as server:

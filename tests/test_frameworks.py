@@ -1,6 +1,7 @@
 """Each framework works unchanged, with every interpreter that has a worker."""
 
 import pytest
+
 from harness import serve
 
 FRAMEWORKS = ["quart", "starlette", "fastapi", "django", "litestar"]

@@ -5,6 +5,7 @@ import socket
 import time
 
 import pytest
+
 from harness import Closed, serve, wait_for
 
 
@@ -163,13 +164,25 @@ def test_client_that_takes_nothing_is_cut(strict):
         assert received < 20_000_000
 
 
+def rss(pid):
+    """Resident memory in KiB."""
+    status = open(f"/proc/{pid}/status").read()
+    return int(re.search(r"VmRSS:\s+(\d+)", status)[1])
+
+
+def test_client_that_never_reads_bounds_what_is_buffered(basic):
+    """Credit: `await send()` waits, so neither the worker nor the front takes in the stream."""
+    front, worker = basic.children()["front"][0], basic.children()["worker"][0]
+    before = rss(front), rss(worker)
+    with basic.client(SO_RCVBUF=4096) as client:
+        client.send_request("/stream?parts=10000&size=65536")
+        time.sleep(1.5)
+        assert rss(front) - before[0] < 16 << 10
+        assert rss(worker) - before[1] < 16 << 10
+
+
 def test_application_that_never_reads_bounds_what_is_buffered(basic):
     """Credit: the upload stops, the front does not grow."""
-
-    def rss(pid):
-        status = open(f"/proc/{pid}/status").read()
-        return int(re.search(r"VmRSS:\s+(\d+)", status)[1])
-
     front = basic.children()["front"][0]
     before = rss(front)
     with basic.client() as client:
@@ -222,7 +235,9 @@ def test_ten_thousand_idle_connections():
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     count = min(10000, hard - 500)
     try:
-        with serve("basic:app", "--timeout-keep-alive=120s", "--timeout-request-header=120s") as server:
+        with serve(
+            "basic:app", "--timeout-keep-alive=120s", "--timeout-request-header=120s"
+        ) as server:
             clients = []
             for _ in range(count):
                 client = server.client()
