@@ -110,8 +110,8 @@ static bool read_fixdate(struct zq_slice s, struct tm *tm)
 static bool read_rfc850(struct zq_slice s, struct tm *tm)
 {
     if (!(take_digits(&s, 2, &tm->tm_mday) && take(&s, "-") && take_month(&s, &tm->tm_mon) &&
-          take(&s, "-") && take_digits(&s, 2, &tm->tm_year) && take(&s, " ") &&
-          take_time(&s, tm) && take(&s, " GMT") && s.n == 0))
+          take(&s, "-") && take_digits(&s, 2, &tm->tm_year) && take(&s, " ") && take_time(&s, tm) &&
+          take(&s, " GMT") && s.n == 0))
         return false;
     time_t now = zq_wall_clock();
     struct tm today;
@@ -143,7 +143,7 @@ static bool in_range(const struct tm *tm)
 
 int zq_date_parse(struct zq_slice s, time_t *out)
 {
-    static const char *const full_day_rest[7] = {"day",   "day",  "sday", "nesday",
+    static const char *const full_day_rest[7] = {"day",   "day", "sday", "nesday",
                                                  "rsday", "day", "urday"};
     struct tm tm = {0};
     bool read = false;

@@ -264,8 +264,7 @@ static void expect_more(struct fetch *fetch)
 static void invalidate(struct fetch *fetch, unsigned status)
 {
     if (fetch->unsafe && status < 400)
-        zq_cache_invalidate(fetch->thread->front->cache, fetch->scheme, fetch->host,
-                            fetch->target);
+        zq_cache_invalidate(fetch->thread->front->cache, fetch->scheme, fetch->host, fetch->target);
 }
 
 /* Readers have taken bytes, or new ones were appended: the worker may send more. */
@@ -406,8 +405,7 @@ void fetch_orphaned(struct fetch *fetch, bool hung)
     ZQ_CHECK(fetch, FETCH_MAGIC);
     fetch->stream = 0;
     fetch->link = NULL;
-    if (fetch->state == FETCH_SENT && fetch->retryable && !hung &&
-        fetch->attempts < ATTEMPTS_MAX)
+    if (fetch->state == FETCH_SENT && fetch->retryable && !hung && fetch->attempts < ATTEMPTS_MAX)
         dispatch(fetch);
     else
         fetch_fail(fetch, hung ? 504 : 502);

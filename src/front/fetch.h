@@ -28,9 +28,9 @@ struct fetch {
     struct zq_buf request; /* the encoded REQUEST frame, while it may have to be sent (again) */
     struct link *link;     /* while SENT or OPEN */
     uint32_t stream;
-    unsigned attempts;     /* workers it was sent to */
-    uint32_t credit;       /* response bytes that the worker may still send */
-    uint64_t want;         /* request bytes that the worker may still get */
+    unsigned attempts; /* workers it was sent to */
+    uint32_t credit;   /* response bytes that the worker may still send */
+    uint64_t want;     /* request bytes that the worker may still get */
     bool retryable, is_head, unsafe;
     bool body_done; /* the request's content was sent whole */
     struct zq_arena arena;

@@ -64,8 +64,8 @@ struct front {
     int listeners[FRONT_LISTENERS_MAX];
     unsigned n_listeners, n_threads;
     struct front_thread threads[FRONT_THREADS_MAX];
-    atomic_uint generation;  /* of the workers that get new requests */
-    atomic_uint calls;       /* requests in the application, for --limit-concurrency */
+    atomic_uint generation;   /* of the workers that get new requests */
+    atomic_uint calls;        /* requests in the application, for --limit-concurrency */
     atomic_uint busy_threads; /* while draining: those with connections left */
     atomic_bool draining;
 };

@@ -109,8 +109,7 @@ struct link *link_choose(struct front_thread *thread)
         struct link *link = ZQ_CONTAINER(n, struct link, node);
         if (link->broken || link->worker->generation != generation)
             continue;
-        unsigned load =
-            atomic_load_explicit(&link->worker->outstanding, memory_order_relaxed);
+        unsigned load = atomic_load_explicit(&link->worker->outstanding, memory_order_relaxed);
         if (best == NULL || (best->suspect && !link->suspect) ||
             (best->suspect == link->suspect && load < least)) {
             best = link;
@@ -242,8 +241,8 @@ static int on_input(struct link *link)
     while (!link->broken) {
         struct zq_wire_frame frame;
         size_t used;
-        int error = zq_wire_next(zq_slice(zq_buf_data(&link->in), link->in.n),
-                                 ZQ_WIRE_FROM_WORKER, &frame, &used);
+        int error = zq_wire_next(zq_slice(zq_buf_data(&link->in), link->in.n), ZQ_WIRE_FROM_WORKER,
+                                 &frame, &used);
         if (error == ZQ_EAGAIN)
             return 0;
         if (error == 0)
@@ -307,8 +306,7 @@ static void on_turn_end(struct zq_defer *defer)
             break; /* full: EPOLLOUT goes on; dead: the reading side learns it */
         zq_buf_consume(&link->out, (size_t)n);
     }
-    zq_loop_modify(link->thread->loop, &link->io,
-                   link->out.n > 0 ? EPOLLIN | EPOLLOUT : EPOLLIN);
+    zq_loop_modify(link->thread->loop, &link->io, link->out.n > 0 ? EPOLLIN | EPOLLOUT : EPOLLIN);
 }
 
 static void on_event(struct zq_io *io, uint32_t events)

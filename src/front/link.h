@@ -29,12 +29,12 @@ struct link {
     struct zq_defer flush;
     struct stream *streams;
     uint32_t n_streams, free_stream, open;
-    uint32_t round;          /* makes stream numbers differ when a slot is used again */
+    uint32_t round; /* makes stream numbers differ when a slot is used again */
     struct zq_timer pulse;
-    int64_t pinged_ms;       /* 0: no ping is under way */
+    int64_t pinged_ms; /* 0: no ping is under way */
     uint32_t ping;
-    bool suspect;            /* did not answer for a second */
-    bool broken;             /* closed or misbehaved: waits for WORKER_DEAD */
+    bool suspect; /* did not answer for a second */
+    bool broken;  /* closed or misbehaved: waits for WORKER_DEAD */
 };
 
 /* Takes over `fd` and one reference to `worker`; NULL (and both given back) when out of memory. */

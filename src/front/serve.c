@@ -41,8 +41,7 @@ static struct zq_slice cache_status(const struct serving *s, const struct zq_ent
     if (s->verdict == ZQ_CACHE_HIT)
         n = snprintf(out, 128, "zq; hit; ttl=%lld", (long long)info->remaining_s);
     else if (info != NULL && info->stored)
-        n = snprintf(out, 128, "zq; fwd=%s; stored%s; ttl=%lld",
-                     zq_cache_forward_word(s->forward),
+        n = snprintf(out, 128, "zq; fwd=%s; stored%s; ttl=%lld", zq_cache_forward_word(s->forward),
                      s->verdict == ZQ_CACHE_JOIN ? "; collapsed" : "",
                      (long long)info->remaining_s);
     else
@@ -194,8 +193,8 @@ static bool move_content(struct serving *s)
     if (n == 0 && !end && started)
         return false;
     watch(s, &gone);
-    size_t accepted = started ? zq_exchange_write(s->exchange, runs, n, end)
-                              : start(s, runs, n, end);
+    size_t accepted =
+        started ? zq_exchange_write(s->exchange, runs, n, end) : start(s, runs, n, end);
     if (gone)
         return false;
     watch(s, NULL);

@@ -58,8 +58,8 @@ static void peers_are_addresses_and_networks(void **state)
 
 static void a_bad_word_is_named(void **state)
 {
-    static char *const bad[] = {"10.0.0.0/33", "2001:db8::/129", "localhost", "1.2.3", "10.0.0.0/",
-                                "10.0.0.0/8x", "/8"};
+    static char *const bad[] = {"10.0.0.0/33", "2001:db8::/129", "localhost", "1.2.3",
+                                "10.0.0.0/",   "10.0.0.0/8x",    "/8"};
     struct zq_config_error error;
 
     (void)state;

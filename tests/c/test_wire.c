@@ -168,9 +168,9 @@ static void headers_that_no_peer_may_send_are_refused(void **state)
 
     (void)state;
     for (size_t i = 0; i < ZQ_ARRAY_SIZE(rows); i++)
-        assert_int_equal(zq_wire_next(zq_slice(&rows[i].h, sizeof(rows[i].h)), rows[i].from, &frame,
-                                      &used),
-                         ZQ_EPROTO);
+        assert_int_equal(
+            zq_wire_next(zq_slice(&rows[i].h, sizeof(rows[i].h)), rows[i].from, &frame, &used),
+            ZQ_EPROTO);
 }
 
 static void numbers(void **state)
@@ -202,8 +202,8 @@ static void too_much_is_not_encoded(void **state)
     (void)state;
     r.body = zq_slice(big, ZQ_WIRE_PAYLOAD_MAX);
     assert_int_equal(zq_wire_encode_response(&out, 1, &r, 0), ZQ_ELIMIT);
-    assert_int_equal(
-        zq_wire_encode_body(&out, 1, zq_slice(big, ZQ_WIRE_PAYLOAD_MAX + 1), 0), ZQ_ELIMIT);
+    assert_int_equal(zq_wire_encode_body(&out, 1, zq_slice(big, ZQ_WIRE_PAYLOAD_MAX + 1), 0),
+                     ZQ_ELIMIT);
     assert_int_equal(out.n, 0);
     free(big);
     zq_buf_fini(&out);
