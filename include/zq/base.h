@@ -41,7 +41,8 @@ _Noreturn void zq_assert_failed(const char *condition, const char *file, int lin
 #define ZQ_CHECK(object, value) ZQ_ASSERT((object) != NULL && (object)->magic == (value))
 
 #define ZQ_ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
-#define ZQ_CONTAINER(pointer, type, member) ((type *)(void *)((char *)(pointer)-offsetof(type, member)))
+#define ZQ_CONTAINER(pointer, type, member)                                                        \
+    ((type *)(void *)((char *)(pointer)-offsetof(type, member)))
 
 /* A borrowed run of bytes; never NUL-terminated by contract. `p` may be NULL only if n is 0. */
 struct zq_slice {
@@ -107,7 +108,7 @@ struct zq_arena {
     struct zq_arena_block *head;
 };
 
-void *zq_arena_alloc(struct zq_arena *a, size_t n); /* NULL when out of memory */
+void *zq_arena_alloc(struct zq_arena *a, size_t n);                   /* NULL when out of memory */
 struct zq_slice zq_arena_copy(struct zq_arena *a, struct zq_slice s); /* p is NULL if no memory */
 void zq_arena_reset(struct zq_arena *a); /* keeps the first block for the next use */
 void zq_arena_fini(struct zq_arena *a);

@@ -10,8 +10,8 @@
 
 #include <time.h>
 
-int64_t zq_now_ms(void);   /* CLOCK_MONOTONIC */
-int64_t zq_now_us(void);   /* CLOCK_MONOTONIC */
+int64_t zq_now_ms(void);    /* CLOCK_MONOTONIC */
+int64_t zq_now_us(void);    /* CLOCK_MONOTONIC */
 time_t zq_wall_clock(void); /* seconds since the epoch */
 
 /* IMF-fixdate, `Sun, 06 Nov 1994 08:49:37 GMT` (RFC 9110 5.6.7): always 29 bytes, no NUL. */

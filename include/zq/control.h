@@ -20,27 +20,27 @@
 #define ZQ_CONTROL_FDS_MAX 128    /* descriptors in one message: I/O threads of a front */
 
 /*   name, direction and meaning */
-#define ZQ_CONTROL_TYPES(X)                                                                        \
-    X(CONFIG)      /* super → child: text is zq_config_dump */                                     \
-    X(LISTENER)    /* super → front: one listening socket; text is its address for people */       \
-    X(START)       /* super → front: all listeners are there */                                    \
-    X(READY)       /* child → super: serving; text from a worker: `3.11.7 uvloop` */               \
-    X(LINKS)       /* super → worker: a descriptor for each I/O thread of a (new) front */         \
-    X(WORKER)      /* super → front: worker, generation; a descriptor for each I/O thread */       \
-    X(WORKER_DEAD) /* super → front: it is gone; value 1 if it was killed because it hung */       \
-    X(GENERATION)  /* super → front: this generation serves; older ones get no new requests */     \
-    X(WORKER_IDLE) /* front → super: an older worker has no request left; its links are closed */  \
-    X(WORKER_HUNG) /* front → super: its event loop did not answer for the health-check time */    \
-    X(WORKER_BAD)  /* front → super: it broke the wire protocol or closed a link; text says how */ \
-    X(DRAIN)       /* super → front: stop accepting, finish; value: milliseconds left */           \
-    X(STOP)        /* super → worker: finish tasks, lifespan shutdown, exit; value: milliseconds */
+#define ZQ_CONTROL_TYPES(X)                                                                         \
+    X(CONFIG)      /* super → child: text is zq_config_dump */                                    \
+    X(LISTENER)    /* super → front: one listening socket; text is its address for people */      \
+    X(START)       /* super → front: all listeners are there */                                   \
+    X(READY)       /* child → super: serving; text from a worker: `3.11.7 uvloop` */              \
+    X(LINKS)       /* super → worker: a descriptor for each I/O thread of a (new) front */        \
+    X(WORKER)      /* super → front: worker, generation; a descriptor for each I/O thread */      \
+    X(WORKER_DEAD) /* super → front: it is gone; value 1 if it was killed because it hung */      \
+    X(GENERATION)  /* super → front: this generation serves; older ones get no new requests */    \
+    X(WORKER_IDLE) /* front → super: an older worker has no request left; its links are closed */ \
+    X(WORKER_HUNG) /* front → super: its event loop did not answer for the health-check time */   \
+    X(WORKER_BAD) /* front → super: it broke the wire protocol or closed a link; text says how */ \
+    X(DRAIN)      /* super → front: stop accepting, finish; value: milliseconds left */           \
+    X(STOP)       /* super → worker: finish tasks, lifespan shutdown, exit; value: milliseconds */
 
 enum zq_control_type {
     ZQ_CONTROL_NONE,
 #define X(name) ZQ_CONTROL_##name,
     ZQ_CONTROL_TYPES(X)
 #undef X
-    ZQ_CONTROL_TYPE_COUNT
+        ZQ_CONTROL_TYPE_COUNT
 };
 
 const char *zq_control_name(enum zq_control_type type);

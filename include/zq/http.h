@@ -36,7 +36,13 @@
 
 #include <sys/uio.h>
 
-enum zq_method { ZQ_METHOD_OTHER, ZQ_METHOD_GET, ZQ_METHOD_HEAD, ZQ_METHOD_OPTIONS, ZQ_METHOD_POST };
+enum zq_method {
+    ZQ_METHOD_OTHER,
+    ZQ_METHOD_GET,
+    ZQ_METHOD_HEAD,
+    ZQ_METHOD_OPTIONS,
+    ZQ_METHOD_POST
+};
 
 /* An address as people and ASGI write it: host without port; a Unix socket has its path (or
  * nothing) and port 0. */

@@ -56,7 +56,7 @@ int64_t zq_loop_now_ms(const struct zq_loop *loop); /* this turn's zq_now_ms, re
 
 int zq_loop_add(struct zq_loop *loop, struct zq_io *io, int fd, uint32_t events); /* 0 or ZQ_EIO */
 void zq_loop_modify(struct zq_loop *loop, struct zq_io *io, uint32_t events); /* no call if same */
-void zq_loop_remove(struct zq_loop *loop, struct zq_io *io);                  /* no-op when fd is -1 */
+void zq_loop_remove(struct zq_loop *loop, struct zq_io *io); /* no-op when fd is -1 */
 
 void zq_timer_set(struct zq_loop *loop, struct zq_timer *timer, int64_t after_ms);
 void zq_timer_cancel(struct zq_loop *loop, struct zq_timer *timer);

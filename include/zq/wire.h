@@ -37,7 +37,7 @@
 #define ZQ_WIRE_REQUEST_WINDOW (64u << 10) /* body bytes before the first CREDIT */
 #define ZQ_WIRE_RESPONSE_WINDOW (256u << 10)
 #define ZQ_WIRE_CREDIT_MAX (1u << 30) /* a stream's credit never exceeds this */
-#define ZQ_WIRE_END 1u                /* flag: the sender's side of the stream ends with this frame */
+#define ZQ_WIRE_END 1u /* flag: the sender's side of the stream ends with this frame */
 
 /*    name, may come from the front, may come from the worker, has a stream, smallest payload */
 #define ZQ_WIRE_TYPES(X)                                                                           \
@@ -56,7 +56,7 @@ enum zq_wire_type {
 #define X(name, front, worker, stream, least) ZQ_WIRE_##name,
     ZQ_WIRE_TYPES(X)
 #undef X
-    ZQ_WIRE_TYPE_COUNT
+        ZQ_WIRE_TYPE_COUNT
 };
 
 enum zq_wire_from { ZQ_WIRE_FROM_FRONT, ZQ_WIRE_FROM_WORKER };
@@ -101,8 +101,8 @@ int zq_wire_decode_number(const struct zq_wire_frame *frame, uint32_t *out);
 
 /* Each appends one whole frame, or nothing and ZQ_ENOMEM, or ZQ_ELIMIT if it would pass
  * ZQ_WIRE_PAYLOAD_MAX. */
-int zq_wire_encode_request(struct zq_buf *out, uint32_t stream, const struct zq_wire_request *request,
-                           unsigned flags);
+int zq_wire_encode_request(struct zq_buf *out, uint32_t stream,
+                           const struct zq_wire_request *request, unsigned flags);
 int zq_wire_encode_response(struct zq_buf *out, uint32_t stream,
                             const struct zq_wire_response *response, unsigned flags);
 int zq_wire_encode_body(struct zq_buf *out, uint32_t stream, struct zq_slice body, unsigned flags);
