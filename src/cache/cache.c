@@ -190,8 +190,6 @@ static bool try_join_any(struct lookup *l, struct zq_slot *slot, bool waiting,
 
     for (int i = 0; i < FILLS_CONSIDERED && n != &slot->fills; i++, n = n->next) {
         struct zq_entry *entry = ZQ_CONTAINER(n, struct zq_entry, link);
-        if (!entry->joinable)
-            return false;
         if (try_join(l, entry, waiting, hint))
             return true;
     }
@@ -309,7 +307,6 @@ static void fill_link(struct lookup *l, struct fill *f, struct zq_slot *slot,
     entry->request_ms = l->now_ms;
     entry->copy = f->copy;
     entry->counted = sizeof(*entry) + (f->copy != NULL ? f->copy->bytes : 0);
-    entry->joinable = f->copy != NULL && !l->marked;
     f->bytes -= entry->counted;
     f->copy = NULL;
     f->entry = NULL;

@@ -8,7 +8,7 @@
  * retained is frozen: nothing in it changes any more, and readers take no lock.
  *
  * Who may touch what:
- *   shard lock   slot, link, joinable
+ *   shard lock   slot, link
  *   queue lock   queued
  *   entry lock   state, readers (and what the cache keeps in them), writer, first, length, the head
  *   the writer   is alone in writing retained, length, tail; so it reads them without the lock
@@ -64,7 +64,6 @@ struct zq_entry {
     struct zq_slot *slot; /* NULL: not in the index */
     atomic_bool visited;  /* set by hits, cleared by the queue's hand */
     atomic_bool frozen;
-    bool joinable;
     enum zq_entry_state state;
 
     unsigned status;

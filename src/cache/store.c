@@ -122,20 +122,12 @@ void zq_slot_clear(struct zq_cache *cache, struct zq_shard *shard, struct zq_slo
     zq_slot_tidy(cache, shard, slot);
 }
 
-static void link_fill(struct zq_slot *slot, struct zq_entry *entry)
-{
-    if (entry->joinable)
-        zq_list_append(slot->fills.next, &entry->link);
-    else
-        zq_list_append(&slot->fills, &entry->link);
-}
-
 void zq_store_add_fill(struct zq_slot *slot, struct zq_entry *entry)
 {
     ZQ_LOCK_HELD(&entry->shard->lock);
     entry->slot = slot;
     zq_entry_ref(entry);
-    link_fill(slot, entry);
+    zq_list_append(entry->copy != NULL ? slot->fills.next : &slot->fills, &entry->link);
 }
 
 bool zq_store_confirm_fill(struct zq_entry *entry)
@@ -146,9 +138,8 @@ bool zq_store_confirm_fill(struct zq_entry *entry)
     bool indexed = entry->slot != NULL;
     if (indexed) {
         zq_slot_unmark(shard, entry->slot);
-        entry->joinable = true;
         zq_list_remove(&entry->link);
-        link_fill(entry->slot, entry);
+        zq_list_append(entry->slot->fills.next, &entry->link);
     }
     zq_lock_give(&shard->lock);
     return indexed;

@@ -23,7 +23,7 @@ struct zq_slot {
     struct zq_slot *next; /* in its bucket */
     uint64_t hash;
     struct zq_node variants; /* newest first */
-    struct zq_node fills;    /* those that may be joined first, newest first */
+    struct zq_node fills;    /* those that may be joined come first, newest first */
     struct zq_node mark;     /* in shard->marks */
     int64_t mark_until_ms;   /* 0: no mark */
     uint32_t n_variants;

@@ -205,6 +205,8 @@ static void what_is_held_counts(void **state)
     expect_content(&c, 99, 0, 8000);
     rig_leave(&c);
     assert_true(zq_cache_used(cache) <= used);
+    for (unsigned i = 0; i < HELD; i++)
+        assert_int_equal(is_stored(cache, i), i % 2);
 
     for (unsigned i = 0; i < HELD; i++) {
         expect_content(&held[i], i, 0, 8000);
@@ -213,6 +215,28 @@ static void what_is_held_counts(void **state)
     assert_int_equal(zq_cache_used(cache), count(cache));
     store(cache, 99, 0, 8000);
     assert_true(is_stored(cache, 99));
+    zq_cache_free(cache);
+}
+
+/* A window's segments then, and not the whole length in one. */
+static void what_finds_no_room_gets_a_window(void **state)
+{
+    struct zq_cache *cache = zq_cache_new(1 << 20);
+    struct rig_client held[9] = {0}, c = {0};
+
+    for (unsigned i = 0; i < 9; i++) {
+        store(cache, i, 0, 110000);
+        assert_int_equal(rig_get(cache, &held[i], .target = target_of(i)), ZQ_CACHE_HIT);
+    }
+    assert_int_equal(rig_get(cache, &c, .target = "/large"), ZQ_CACHE_LEAD);
+    assert_int_equal(rig_head(&c, .fields = FRESH, .length = 110000), 0);
+    append_content(&c, 99, 0, 0, 10);
+    assert_int_equal(c.writer.entry->first->size, ZQ_SEGMENT_MAX);
+    assert_false(c.writer.entry->first->counted);
+    zq_entry_finish(&c.writer, false);
+    rig_leave(&c);
+    for (unsigned i = 0; i < 9; i++)
+        rig_leave(&held[i]);
     zq_cache_free(cache);
 }
 
@@ -406,6 +430,7 @@ int main(void)
         cmocka_unit_test(what_is_asked_for_stays),
         cmocka_unit_test(where_all_are_asked_for_one_goes),
         cmocka_unit_test(what_is_held_counts),
+        cmocka_unit_test(what_finds_no_room_gets_a_window),
         cmocka_unit_test(a_full_cache_passes),
         cmocka_unit_test(marks_make_way),
         cmocka_unit_test(random_operations),

@@ -241,6 +241,20 @@ static void a_fetch_is_joined_while_it_fills(void **state)
     rig_leave(&leader);
 }
 
+/* RFC 9111 4.2: a fill that took so long that it is stale answers no new request. */
+static void a_fill_grows_stale_too(void **state)
+{
+    struct zq_cache *cache = *state;
+    struct rig_client leader = {0};
+
+    assert_int_equal(rig_get(cache, &leader, .now_ms = 0), ZQ_CACHE_LEAD);
+    assert_int_equal(rig_head(&leader, .fields = FRESH), 0);
+    expect(cache, JOIN, URI_MISS, .now_ms = 59999);
+    expect(cache, LEAD, URI_MISS, .now_ms = 60000);
+    rig_finish(&leader);
+    rig_leave(&leader);
+}
+
 /* A new key: only those without credentials wait. A key that was stored before: all do. */
 static void who_joins(void **state)
 {
@@ -355,6 +369,60 @@ static void an_unstorable_key_is_remembered(void **state)
     rig_leave(&third);
 }
 
+static void a_storable_answer_clears_the_memory(void **state)
+{
+    struct zq_cache *cache = *state;
+    struct rig_client c = {0};
+
+    assert_int_equal(rig_get(cache, &c, .now_ms = 0), ZQ_CACHE_LEAD);
+    assert_int_equal(rig_head(&c, .now_ms = 0), 0);
+    rig_finish(&c);
+    rig_leave(&c);
+    rig_store(cache, RIG_ASK(.now_ms = 1000), RIG_ANSWER(.fields = FRESH), "x");
+    assert_int_equal(rig_get(cache, &c, .now_ms = 62000), ZQ_CACHE_LEAD);
+    expect(cache, JOIN, STALE, .now_ms = 62000);
+    zq_entry_fail(&c.writer, 502);
+    rig_leave(&c);
+}
+
+/* Also not on a fetch that began before the key was known for it. */
+static void nobody_waits_where_the_last_answer_was_not_storable(void **state)
+{
+    struct zq_cache *cache = *state;
+    struct rig_client older = {0}, newer = {0};
+
+    assert_int_equal(rig_get(cache, &older, .now_ms = 0), ZQ_CACHE_LEAD);
+    assert_int_equal(rig_get(cache, &newer, .now_ms = 0, .alone = true), ZQ_CACHE_LEAD);
+    assert_int_equal(rig_head(&newer, .now_ms = 0), 0);
+    expect(cache, LEAD, URI_MISS, .now_ms = 0);
+    rig_finish(&newer);
+    rig_leave(&newer);
+    zq_entry_fail(&older.writer, 502);
+    rig_leave(&older);
+}
+
+/* The one fetch whose head proved storable is found among many that nobody may wait on. */
+static void the_storable_fill_is_found_among_many(void **state)
+{
+    enum { MANY = 30 };
+    struct zq_cache *cache = *state;
+    struct rig_client many[MANY] = {0};
+
+    assert_int_equal(rig_get(cache, &many[0], .now_ms = 0), ZQ_CACHE_LEAD);
+    assert_int_equal(rig_head(&many[0], .now_ms = 0), 0);
+    for (int i = 1; i < MANY; i++)
+        assert_int_equal(rig_get(cache, &many[i], .now_ms = 0), ZQ_CACHE_LEAD);
+    assert_int_equal(rig_head(&many[MANY / 2], .fields = FRESH), 0);
+    expect(cache, JOIN, URI_MISS, .now_ms = 0);
+    for (int i = 0; i < MANY; i++) {
+        if (i == 0 || i == MANY / 2)
+            rig_finish(&many[i]);
+        else
+            zq_entry_fail(&many[i].writer, 502);
+        rig_leave(&many[i]);
+    }
+}
+
 static void the_memory_of_a_key_fades(void **state)
 {
     struct zq_cache *cache = *state;
@@ -385,6 +453,30 @@ static void marks_are_bounded(void **state)
         assert_true(zq_cache_used(cache) <= (1 << 20) / ZQ_STORE_MARKS_SHARE);
     }
     assert_true(zq_cache_used(cache) > (1 << 20) / ZQ_STORE_MARKS_SHARE / 2);
+}
+
+static void be_unstorable(struct zq_cache *cache, int from, int64_t now_ms)
+{
+    char target[32];
+
+    for (int i = from; i < from + 300; i++) {
+        struct rig_client c = {0};
+        snprintf(target, sizeof(target), "/%d", i);
+        assert_int_equal(rig_get(cache, &c, .target = target, .now_ms = now_ms), ZQ_CACHE_LEAD);
+        assert_int_equal(rig_head(&c, .status = 500, .now_ms = now_ms), 0);
+        rig_finish(&c);
+        rig_leave(&c);
+    }
+}
+
+static void old_marks_make_way_for_new_ones(void **state)
+{
+    struct zq_cache *cache = *state;
+
+    be_unstorable(cache, 1000, 0);
+    uint64_t used = zq_cache_used(cache);
+    be_unstorable(cache, 2000, ZQ_STORE_MARK_MS);
+    assert_true(zq_cache_used(cache) < used + used / 5);
 }
 
 /* A mark says nothing about the copies that are still fresh under other field values. */
@@ -609,6 +701,7 @@ static void invalidation_detaches_fetches_in_flight(void **state)
     /* Later requests start anew; earlier ones get what they waited for. */
     expect(cache, LEAD, URI_MISS, .now_ms = 0);
     assert_int_equal(rig_head(&before, .fields = FRESH), 0);
+    assert_false(rig_describe(&before, 0).stored);
     assert_int_equal(rig_append(&before, "old"), 0);
     rig_finish(&before);
     rig_expect(&waiter, "old");
@@ -710,12 +803,17 @@ int main(void)
         T(a_cache_of_no_size_stores_nothing),
         T(waiters_join_the_first_miss),
         T(a_fetch_is_joined_while_it_fills),
+        T(a_fill_grows_stale_too),
         T(who_joins),
         T(a_leader_with_a_cookie_may_be_joined),
         T(a_failed_fetch_fails_for_all),
         T(waiters_are_released_at_the_head),
         T(an_unstorable_key_is_remembered),
+        T(a_storable_answer_clears_the_memory),
+        T(nobody_waits_where_the_last_answer_was_not_storable),
+        T(the_storable_fill_is_found_among_many),
         T(the_memory_of_a_key_fades),
+        T(old_marks_make_way_for_new_ones),
         T(marks_are_bounded),
         T(a_mark_does_not_hide_variants),
         T(an_overridden_response_is_delivered_and_not_stored),
