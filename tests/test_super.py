@@ -173,6 +173,28 @@ def test_a_worker_that_closes_its_control_channel_is_replaced(puppet):
         wait_for(lambda: is_gone(puppet.starts[0]["pid"]), "its end")
 
 
+def test_a_worker_that_hangs_is_aborted_and_then_killed(puppet):
+    """It answers no ping. SIGABRT is for its stack; who survives that gets SIGKILL."""
+    puppet.mode = "deaf"
+    with puppet.serve("--timeout-worker-healthcheck=1s") as server:
+        puppet.mode = "serve"
+        with server.client() as client:
+            client.send_request("/", method="POST", body=b"")
+            log_says(server, "hangs: its event loop has not answered for 1s")
+            log_says(server, "was killed by SIGKILL; another is started")
+            assert client.response().status == 504
+        wait_for(lambda: len(puppet.starts) == 2, "its replacement")
+
+
+def test_a_worker_that_breaks_the_protocol_is_replaced(puppet):
+    puppet.mode = "garbage"
+    with puppet.serve() as server:
+        puppet.mode = "serve"
+        log_says(server, " is killed: ")
+        wait_for(lambda: len(puppet.starts) == 2, "its replacement")
+        wait_for(lambda: is_gone(puppet.starts[0]["pid"]), "its end")
+
+
 def test_a_front_that_dies_again_and_again(puppet):
     with puppet.serve() as server:
         for i in range(3):
@@ -326,6 +348,45 @@ def test_ctrl_c_at_a_terminal(tmp_path):
         process.kill()
         process.wait()
         os.close(terminal)
+
+
+def test_a_worker_that_stops_badly_shows_in_the_exit_status(puppet):
+    puppet.mode = "sour"
+    with puppet.serve() as server:
+        server.signal(signal.SIGTERM)
+        assert ends(server, 10) == 1
+        assert "exited with status 4" in server.log
+
+
+def test_a_front_that_dies_while_it_drains_shows_in_the_exit_status():
+    with serve("basic:app") as server:
+        with server.client() as client:
+            client.send_request("/hold")
+            time.sleep(0.2)
+            server.signal(signal.SIGTERM)
+            log_says(server, "stopping")
+            server.signal(signal.SIGHUP)
+            log_says(server, "no reload")
+            os.kill(server.children()["front"][0], signal.SIGKILL)
+            assert ends(server, 10) == 1
+        assert "the front (pid" in server.log
+
+
+def test_a_reload_and_a_stop_while_there_is_no_front(puppet):
+    with puppet.serve() as server:
+        for _ in range(2):
+            front = wait_for(lambda: server.children()["front"], "a front")[0]
+            os.kill(front, signal.SIGKILL)
+            wait_for(lambda: is_gone(front), "its end")
+        log_says(server, "another is started in")
+        server.signal(signal.SIGHUP)
+        log_says(server, "reloaded: 1 new worker serves")
+        wait_for(lambda: is_gone(puppet.starts[0]["pid"]), "the old one left")
+        front = wait_for(lambda: server.children()["front"], "a front")[0]
+        os.kill(front, signal.SIGKILL)
+        log_says(server, "another is started in", 2)
+        server.signal(signal.SIGTERM)
+        assert ends(server, 10) == 0
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

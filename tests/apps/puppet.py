@@ -58,7 +58,13 @@ if mode == "never":
 control.send(HEAD.pack(READY, 0, 0, 14, 0) + b"3.99.0 asyncio")
 if mode == "brief":
     sys.exit(0)
+if mode == "deaf":
+    signal.signal(signal.SIGABRT, signal.SIG_IGN)
 while receive() != STOP or mode == "stubborn":
     if mode == "silent":
         control.close()
         time.sleep(600)
+    if mode == "garbage":
+        os.write(held[0], b"\xff" * 64)
+if mode == "sour":
+    sys.exit(4)
