@@ -106,7 +106,7 @@ static const char *or_word(const struct row *row, char out[64])
 {
     const char *word = word_for_zero(row);
 
-    snprintf(out, 64, word ? ", or `%s`" : "", word);
+    snprintf(out, 64, "%s%s%s", word ? ", or `" : "", word ? word : "", word ? "`" : "");
     return out;
 }
 
