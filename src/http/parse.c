@@ -71,6 +71,13 @@ static const llhttp_settings_t settings = {
     .on_message_complete = on_complete,
 };
 
+/* Of the request line only the method can be at fault still: a token that llhttp does not know
+ * (INVALID_METHOD), or knows from other protocols (INVALID_CONSTANT). */
+static unsigned refusal_of(llhttp_errno_t error)
+{
+    return error == HPE_INVALID_METHOD || error == HPE_INVALID_CONSTANT ? 501 : 400;
+}
+
 unsigned zq_parse_head(struct zq_http_exchange *ex, char *head, size_t n, size_t fields)
 {
     llhttp_init(&ex->parser, HTTP_REQUEST, &settings);
@@ -87,7 +94,7 @@ unsigned zq_parse_head(struct zq_http_exchange *ex, char *head, size_t n, size_t
     if (error == HPE_PAUSED)
         llhttp_resume(&ex->parser);
     else if (error != HPE_OK)
-        return error == HPE_INVALID_METHOD ? 501 : 400;
+        return refusal_of(error);
     return 0;
 }
 
