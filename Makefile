@@ -1,6 +1,7 @@
 # zq. `make help` lists the targets; everything that is made goes to build/.
 #
 #   BUILD=release|debug|asan|tsan|cov   what to build, in build/<BUILD>/ (release)
+#         fuzz|afl|fuzzcov              the fuzz targets, with clang (fuzz/rules.mk)
 #   PYTHON=python3                      the interpreter that zq-worker embeds
 #   CC=gcc                              or clang
 #   PREFIX=/usr/local DESTDIR=          where `make install` installs
@@ -61,6 +62,8 @@ else ifeq ($(BUILD),cov)
 OPTIMIZE := -O0 -g -DZQ_DEBUG=1
 SANITIZE := --coverage -fprofile-update=atomic
 WORKER_SANITIZE := $(SANITIZE)
+else ifneq ($(filter fuzz afl fuzzcov,$(BUILD)),)
+include fuzz/flags.mk
 else
 $(error BUILD=$(BUILD): there are release, debug, asan, tsan and cov)
 endif
@@ -100,7 +103,7 @@ SHARED_OBJECTS := $(SHARED:src/%.c=$(SHARED_DIR)/%.o)
 
 ## help        this list
 help:
-	@sed -n 's/^## //p' Makefile
+	@sed -n 's/^## //p' Makefile fuzz/rules.mk
 	@echo
 	@echo 'BUILD=release|debug|asan|tsan|cov  PYTHON=python3  CC=gcc|clang  PREFIX=/usr/local  DESTDIR='
 
@@ -172,7 +175,8 @@ install: build
 
 ## clean       remove what was built; build/venv and build/deps stay
 clean:
-	rm -rf $(foreach b,release debug asan tsan cov,build/$b) build/coverage
+	rm -rf $(foreach b,release debug asan tsan cov fuzz afl fuzzcov,build/$b) build/coverage \
+	    build/fuzz-coverage
 
 # Rules ----------------------------------------------------------------------
 
@@ -216,6 +220,8 @@ $O/tests/%: tests/c/%.c $O/libzq.a $O/libllhttp.a $O/flags
 $(LLHTTP)/.version:
 	ci/setup build
 
+include fuzz/rules.mk
+
 # The worker, per interpreter: objects in $O/py-<key>, the executable
 # $O/zq-worker-<key>, with zq-worker-<X.Y> and, for PYTHON, zq-worker as links.
 # CPython's leaks at exit are its own business; the front's are looked for.
@@ -249,7 +255,7 @@ endif
 # The interpreter is asked only by goals that need it: `make help` and the targets
 # that begin with ci/setup work before there is one.
 QUIET_GOALS := help serve test test-asan test-tsan coverage lint format deps clean unit unit-build \
-               $O/zq $O/libzq.a $O/tests/% $O/obj/%
+               $O/zq $O/libzq.a $O/tests/% $O/obj/% $(FUZZ_GOALS)
 GOALS := $(or $(MAKECMDGOALS),build)
 ifneq ($(filter-out $(QUIET_GOALS),$(GOALS)),)
 PY_CONFIGS := $(shell ci/python-config $(if $(filter workers,$(GOALS)),--all) '$(PYTHON)')
