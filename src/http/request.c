@@ -51,7 +51,9 @@ static void fill_line(struct zq_http_exchange *ex, const char *head)
     request->method = zq_slice(head, scan->method_n);
     request->target = zq_slice(head + scan->method_n + 1, scan->target_n);
     request->version_minor = scan->version_minor;
-    identify(request);
+    /* How much of a refused line was read depends on how it came; what it gets must not. */
+    if (scan->fields > 0)
+        identify(request);
 }
 
 void zq_request_refuse_head(struct zq_conn *conn, struct zq_slice head, unsigned status,
