@@ -14,6 +14,22 @@
 #include "zq/cache.h"
 
 #define RIG_FIELDS_MAX 24
+#define RIG_SIZE (1 << 20)
+#define RIG_FRESH "Cache-Control: max-age=60"
+
+/* A test with a cache of its own in *state. */
+static inline int rig_open(void **state)
+{
+    *state = zq_cache_new(RIG_SIZE);
+    return *state == NULL;
+}
+
+static inline int rig_close(void **state)
+{
+    zq_cache_free(*state); /* asserts that all memory was given back */
+    return 0;
+}
+#define RIG_TEST(f) cmocka_unit_test_setup_teardown(f, rig_open, rig_close)
 
 /* Header fields from lines: "name: value\nname: value". They borrow from `lines`. */
 struct rig_fields {
@@ -93,6 +109,22 @@ static inline void rig_invalidate(struct zq_cache *cache, const char *target)
 {
     zq_cache_invalidate(cache, ZQ_SLICE("http"), ZQ_SLICE("example.com"), zq_slice_str(target));
 }
+
+/* Asks, expects a verdict and a reason, and lets go of whatever came. */
+static inline void rig_expect_verdict_(struct zq_cache *cache, struct rig_ask ask,
+                                       enum zq_cache_verdict verdict, enum zq_cache_forward forward)
+{
+    struct rig_client c = {0};
+
+    assert_int_equal(rig_get_(cache, &c, ask), verdict);
+    assert_int_equal(c.forward, forward);
+    if (c.writer.entry != NULL)
+        zq_entry_fail(&c.writer, 502);
+    zq_reader_detach(&c.reader);
+}
+#define rig_verdict(cache, verdict, forward, ...)                                                  \
+    rig_expect_verdict_((cache), (struct rig_ask){__VA_ARGS__}, ZQ_CACHE_##verdict,                \
+                        ZQ_FORWARD_##forward)
 
 struct rig_answer {
     unsigned status; /* 200 unless said otherwise */
@@ -201,5 +233,54 @@ static inline void rig_store_(struct zq_cache *cache, struct rig_ask ask, struct
 #define RIG_ASK(...) ((struct rig_ask){__VA_ARGS__})
 #define RIG_ANSWER(...) ((struct rig_answer){__VA_ARGS__})
 #define rig_store(cache, ask, answer, body) rig_store_((cache), ask, answer, (body))
+
+/* ---- content that can be checked anywhere ---- */
+
+static inline void rig_append_bytes(struct rig_client *c, uint64_t from, size_t n)
+{
+    char *bytes = malloc(n);
+
+    for (size_t i = 0; i < n; i++)
+        bytes[i] = (char)((from + i) % 253);
+    assert_int_equal(zq_entry_append(&c->writer, zq_slice(bytes, n)), 0);
+    free(bytes);
+}
+
+/* Takes up to `n` bytes and checks them; what there was. */
+static inline size_t rig_take_bytes(struct rig_client *c, size_t n)
+{
+    char *bytes = malloc(n);
+    uint64_t from = c->reader.offset;
+    size_t got = rig_take(c, bytes, n);
+
+    for (size_t i = 0; i < got; i++)
+        if (bytes[i] != (char)((from + i) % 253))
+            fail_msg("differs at %zu", (size_t)from + i);
+    free(bytes);
+    return got;
+}
+
+/* A PASS whose head is there. */
+static inline void rig_pass(struct zq_cache *cache, struct rig_client *c, int64_t length)
+{
+    assert_int_equal(rig_get(cache, c, .method = "POST"), ZQ_CACHE_PASS);
+    assert_int_equal(rig_head(c, .length = length), 0);
+}
+
+/* A LEAD with a storable head. */
+static inline void rig_lead(struct zq_cache *cache, struct rig_client *c, int64_t length)
+{
+    assert_int_equal(rig_get(cache, c, .now_ms = 0), ZQ_CACHE_LEAD);
+    assert_int_equal(rig_head(c, .fields = RIG_FRESH, .length = length), 0);
+    assert_true(rig_describe(c, 0).stored);
+}
+
+static inline void rig_end(struct rig_client *c, bool whole, enum zq_reader_state state)
+{
+    zq_entry_finish(&c->writer, whole);
+    assert_null(c->writer.entry);
+    assert_int_equal(rig_state(c), state);
+    rig_leave(c);
+}
 
 #endif

@@ -1,0 +1,270 @@
+/* What is kept of a response that is not stored, and when its writer may go on or give up. */
+#include "test_cache_rig.h"
+
+#include "cache/entry.h"
+
+#define OBJECT_MAX (RIG_SIZE / 8)
+
+/* ---- windows ---- */
+
+static size_t segments(const struct rig_client *c)
+{
+    size_t n = 0;
+
+    for (const struct zq_segment *s = c->writer.entry->first; s != NULL; s = s->next)
+        n++;
+    return n;
+}
+
+static void a_pass_keeps_a_window(void **state)
+{
+    struct rig_client c = {0};
+    uint64_t at = 0;
+
+    rig_pass(*state, &c, 0);
+    assert_int_equal(zq_writer_window(&c.writer), ZQ_CACHE_WINDOW);
+    for (; at < ZQ_CACHE_WINDOW; at += 8192)
+        rig_append_bytes(&c, at, 8192);
+    assert_int_equal(zq_writer_window(&c.writer), 0);
+    /* What is over the window is kept all the same; the writer's credit bounds it. */
+    rig_append_bytes(&c, at, 8192);
+    at += 8192;
+    assert_int_equal(zq_writer_window(&c.writer), 0);
+    size_t most = segments(&c);
+    assert_int_equal(rig_take_bytes(&c, 8192), 8192);
+    assert_int_equal(c.writer_news, 0);
+    assert_int_equal(rig_take_bytes(&c, ZQ_CACHE_WINDOW), ZQ_CACHE_WINDOW);
+    assert_true(c.writer_news >= 1 && c.writer_news <= 5);
+    assert_true(segments(&c) < most);
+    assert_int_equal(segments(&c), 1);
+    assert_int_equal(zq_writer_window(&c.writer), ZQ_CACHE_WINDOW);
+    /* Ten megabytes more, in lock-step: never more than the window, and told in steps. */
+    unsigned before = c.writer_news;
+    for (uint64_t stop = at + (10 << 20); at < stop; at += 16384) {
+        rig_append_bytes(&c, at, 16384);
+        assert_int_equal(rig_take_bytes(&c, 20000), 16384);
+        assert_true(segments(&c) <= 2);
+    }
+    assert_true(c.writer_news - before <= (10 << 20) / (ZQ_CACHE_WINDOW / 4));
+    assert_true(c.writer_news - before >= (10 << 20) / ZQ_CACHE_WINDOW);
+    rig_end(&c, true, ZQ_READER_COMPLETE);
+    assert_int_equal(zq_cache_used(*state), 0);
+}
+
+static void a_pass_of_known_length_keeps_a_window(void **state)
+{
+    struct rig_client c = {0};
+
+    rig_pass(*state, &c, 300000);
+    rig_append_bytes(&c, 0, 100);
+    assert_int_equal(c.writer.entry->first->size, ZQ_SEGMENT_MAX);
+    rig_append_bytes(&c, 100, 299900);
+    assert_int_equal(rig_take_bytes(&c, RIG_SIZE), 300000);
+    rig_end(&c, true, ZQ_READER_COMPLETE);
+    rig_pass(*state, &c, 10);
+    rig_append_bytes(&c, 0, 4);
+    assert_int_equal(c.writer.entry->first->size, 10);
+    rig_append_bytes(&c, 4, 6);
+    rig_end(&c, true, ZQ_READER_COMPLETE);
+}
+
+static void a_storable_fill_has_the_whole_window(void **state)
+{
+    struct rig_client c = {0};
+
+    rig_lead(*state, &c, 0);
+    rig_append_bytes(&c, 0, 100000);
+    assert_int_equal(zq_writer_window(&c.writer), ZQ_CACHE_WINDOW);
+    assert_int_equal(rig_take_bytes(&c, RIG_SIZE), 100000);
+    assert_int_equal(c.writer_news, 0);
+    rig_end(&c, true, ZQ_READER_COMPLETE);
+}
+
+/* A slow reader delays nobody while the response is kept whole. */
+static void each_reads_at_its_own_pace(void **state)
+{
+    struct rig_client c = {0}, slow = {0}, late = {0};
+
+    rig_lead(*state, &c, 0);
+    assert_int_equal(rig_get(*state, &slow, .now_ms = 0), ZQ_CACHE_JOIN);
+    for (uint64_t at = 0; at < 100000; at += 1000) {
+        rig_append_bytes(&c, at, 1000);
+        assert_int_equal(rig_take_bytes(&c, 2000), 1000);
+        assert_int_equal(rig_take_bytes(&slow, 10), 10);
+    }
+    assert_int_equal(rig_get(*state, &late, .now_ms = 0), ZQ_CACHE_JOIN);
+    rig_end(&c, true, ZQ_READER_COMPLETE);
+    assert_int_equal(rig_take_bytes(&slow, RIG_SIZE), 99000);
+    assert_int_equal(rig_take_bytes(&late, RIG_SIZE), 100000);
+    rig_leave(&slow);
+    rig_leave(&late);
+}
+
+/* ---- a fill that is too large ---- */
+
+static void a_fill_past_the_largest_object_turns_windowed(void **state)
+{
+    struct rig_client c = {0}, slow = {0}, other = {0};
+    uint64_t at = 0;
+
+    rig_lead(*state, &c, 0);
+    assert_int_equal(rig_get(*state, &slow, .now_ms = 0), ZQ_CACHE_JOIN);
+    while (at + 1000 <= OBJECT_MAX) {
+        rig_append_bytes(&c, at, 1000);
+        at += 1000;
+        rig_take_bytes(&c, 1000);
+    }
+    assert_int_equal(rig_take_bytes(&slow, 50000), 50000);
+    assert_int_equal(c.writer_news, 0);
+    rig_append_bytes(&c, at, 1000);
+    at += 1000;
+    assert_false(rig_describe(&c, 0).stored);
+    /* The slower one decides now, and nobody joins any more. */
+    assert_true(zq_writer_window(&c.writer) < ZQ_CACHE_WINDOW);
+    assert_int_equal(rig_get(*state, &other, .now_ms = 0), ZQ_CACHE_LEAD);
+    zq_entry_fail(&other.writer, 502);
+    rig_leave(&other);
+    assert_int_equal(rig_take_bytes(&c, RIG_SIZE), 1000);
+    assert_int_equal(rig_take_bytes(&slow, RIG_SIZE), at - 50000);
+    assert_true(c.writer_news > 0);
+    assert_int_equal(segments(&c), 1);
+    rig_append_bytes(&c, at, 1000);
+    rig_end(&c, true, ZQ_READER_COMPLETE);
+    assert_int_equal(rig_take_bytes(&slow, RIG_SIZE), 1000);
+    rig_leave(&slow);
+    /* The key is remembered: two ask, and neither waits. */
+    struct rig_client one = {0}, two = {0};
+    assert_int_equal(rig_get(*state, &one, .now_ms = 0), ZQ_CACHE_LEAD);
+    assert_int_equal(rig_get(*state, &two, .now_ms = 0), ZQ_CACHE_LEAD);
+    zq_entry_fail(&one.writer, 502);
+    zq_entry_fail(&two.writer, 502);
+    rig_leave(&one);
+    rig_leave(&two);
+}
+
+static void an_announced_length_that_is_too_large(void **state)
+{
+    struct rig_client c = {0}, waiter = {0};
+
+    assert_int_equal(rig_get(*state, &c, .now_ms = 0), ZQ_CACHE_LEAD);
+    assert_int_equal(rig_get(*state, &waiter, .now_ms = 0), ZQ_CACHE_JOIN);
+    assert_int_equal(rig_head(&c, .fields = RIG_FRESH, .length = OBJECT_MAX + 1), 0);
+    assert_false(rig_describe(&c, 0).stored);
+    /* Who waited may have it. */
+    rig_append_bytes(&c, 0, OBJECT_MAX + 1);
+    assert_int_equal(rig_take_bytes(&waiter, RIG_SIZE), OBJECT_MAX + 1);
+    rig_leave(&waiter);
+    assert_int_equal(rig_take_bytes(&c, RIG_SIZE), OBJECT_MAX + 1);
+    rig_end(&c, true, ZQ_READER_COMPLETE);
+}
+
+static void a_large_stored_response(void **state)
+{
+    struct zq_cache *cache = zq_cache_new(64 << 20);
+    struct rig_client c = {0};
+    size_t n = (3 << 20) + 12345;
+
+    rig_lead(cache, &c, (int64_t)n);
+    for (uint64_t at = 0; at < n; at += 60000)
+        rig_append_bytes(&c, at, at + 60000 < n ? 60000 : (size_t)(n - at));
+    assert_int_equal(segments(&c), 4);
+    rig_end(&c, true, ZQ_READER_COMPLETE);
+    assert_int_equal(rig_get(cache, &c, .now_ms = 0), ZQ_CACHE_HIT);
+    size_t got = 0;
+    for (size_t part; (part = rig_take_bytes(&c, 70000)) > 0;)
+        got += part;
+    assert_int_equal(got, n);
+    rig_leave(&c);
+    zq_cache_free(cache);
+}
+
+/* ---- writers without readers ---- */
+
+static void a_pass_is_abandoned_when_its_reader_leaves(void **state)
+{
+    struct rig_client c = {0};
+
+    rig_pass(*state, &c, 0);
+    rig_append_bytes(&c, 0, 1000);
+    assert_false(zq_writer_abandoned(&c.writer));
+    rig_leave(&c);
+    assert_int_equal(c.writer_news, 1);
+    assert_true(zq_writer_abandoned(&c.writer));
+    /* What still comes is dropped as it passes. */
+    for (uint64_t at = 1000; at < RIG_SIZE; at += 1000)
+        rig_append_bytes(&c, at, 1000);
+    assert_int_equal(segments(&c), 1);
+    zq_entry_finish(&c.writer, false);
+}
+
+static void before_the_head_nobody_profits(void **state)
+{
+    struct rig_client c = {0}, waiter = {0};
+
+    assert_int_equal(rig_get(*state, &c, .now_ms = 0), ZQ_CACHE_LEAD);
+    assert_int_equal(rig_get(*state, &waiter, .now_ms = 0), ZQ_CACHE_JOIN);
+    rig_leave(&c);
+    assert_int_equal(c.writer_news, 0);
+    assert_false(zq_writer_abandoned(&c.writer));
+    rig_leave(&waiter);
+    assert_int_equal(c.writer_news, 1);
+    assert_true(zq_writer_abandoned(&c.writer));
+    /* Nobody can join it any more. */
+    assert_int_equal(rig_get(*state, &waiter, .now_ms = 0), ZQ_CACHE_LEAD);
+    zq_entry_fail(&waiter.writer, 502);
+    rig_leave(&waiter);
+    zq_entry_fail(&c.writer, 499);
+    assert_int_equal(zq_cache_used(*state), 0);
+}
+
+static void a_storable_fill_goes_on_alone(void **state)
+{
+    struct rig_client c = {0};
+
+    rig_lead(*state, &c, 0);
+    rig_leave(&c);
+    assert_false(zq_writer_abandoned(&c.writer));
+    rig_append_bytes(&c, 0, 1000);
+    assert_int_equal(zq_writer_window(&c.writer), ZQ_CACHE_WINDOW);
+    zq_entry_finish(&c.writer, true);
+    assert_int_equal(rig_get(*state, &c, .now_ms = 0), ZQ_CACHE_HIT);
+    assert_int_equal(rig_take_bytes(&c, RIG_SIZE), 1000);
+    rig_leave(&c);
+}
+
+/* A marked key's leader has no copy of its request; the head comes after it has left. */
+static void a_head_without_anybody(void **state)
+{
+    struct rig_client c = {0};
+
+    assert_int_equal(rig_get(*state, &c, .now_ms = 0), ZQ_CACHE_LEAD);
+    assert_int_equal(rig_head(&c, .status = 500), 0);
+    rig_end(&c, true, ZQ_READER_COMPLETE);
+    assert_int_equal(rig_get(*state, &c, .now_ms = 0), ZQ_CACHE_LEAD);
+    rig_leave(&c);
+    assert_int_equal(rig_head(&c, .fields = RIG_FRESH "\nVary: a"), 0);
+    assert_true(zq_writer_abandoned(&c.writer));
+    zq_entry_finish(&c.writer, true);
+    assert_int_equal(rig_get(*state, &c, .now_ms = 0), ZQ_CACHE_LEAD);
+    zq_entry_fail(&c.writer, 502);
+    rig_leave(&c);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        RIG_TEST(a_pass_keeps_a_window),
+        RIG_TEST(a_pass_of_known_length_keeps_a_window),
+        RIG_TEST(a_storable_fill_has_the_whole_window),
+        RIG_TEST(each_reads_at_its_own_pace),
+        RIG_TEST(a_fill_past_the_largest_object_turns_windowed),
+        RIG_TEST(an_announced_length_that_is_too_large),
+        RIG_TEST(a_large_stored_response),
+        RIG_TEST(a_pass_is_abandoned_when_its_reader_leaves),
+        RIG_TEST(before_the_head_nobody_profits),
+        RIG_TEST(a_storable_fill_goes_on_alone),
+        RIG_TEST(a_head_without_anybody),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
