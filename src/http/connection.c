@@ -320,7 +320,8 @@ void zq_conn_leave(struct zq_conn *conn)
     }
     if (conn->state == ZQ_CONN_EXCHANGE)
         zq_exchange_settle(conn->exchange);
-    else if (conn->state == ZQ_CONN_IDLE && conn->server->draining && !conn->fresh && conn->in.n == 0)
+    else if (conn->state == ZQ_CONN_IDLE && conn->server->draining && !conn->fresh &&
+             conn->in.n == 0)
         zq_conn_close_idle(conn);
     conn->inside--;
     if (conn->state == ZQ_CONN_CLOSED)

@@ -37,14 +37,14 @@ enum zq_conn_state {
 #define X(name) ZQ_CONN_##name,
     ZQ_CONN_STATES(X)
 #undef X
-    ZQ_CONN_STATE_COUNT
+        ZQ_CONN_STATE_COUNT
 };
 
 struct zq_http_exchange;
 
 struct zq_conn {
     unsigned magic;
-    uint8_t state; /* enum zq_conn_state; set by zq_conn_move alone */
+    uint8_t state;      /* enum zq_conn_state; set by zq_conn_move alone */
     uint8_t inside;     /* depth of zq_conn_enter */
     bool feeding;       /* input is being taken; whoever makes it possible to go on need not ask */
     bool fresh;         /* not a byte was ever read */
@@ -88,18 +88,18 @@ struct zq_http_exchange {
 
     /* the request */
     llhttp_t parser;
-    struct zq_slice span;   /* content that the last step of the parser has found */
-    uint64_t want;          /* content that may still be delivered */
-    uint64_t received;      /* content decoded */
-    uint64_t overhead;      /* chunk framing and trailers that content has not paid for */
-    uint64_t discarded;     /* bytes dropped after the response */
-    bool announced;         /* on_request was called */
+    struct zq_slice span; /* content that the last step of the parser has found */
+    uint64_t want;        /* content that may still be delivered */
+    uint64_t received;    /* content decoded */
+    uint64_t overhead;    /* chunk framing and trailers that content has not paid for */
+    uint64_t discarded;   /* bytes dropped after the response */
+    bool announced;       /* on_request was called */
     bool chunked;
-    bool in_chunk;          /* a chunk's data follows */
-    bool asked;             /* zq_exchange_want was called */
-    bool message_complete;  /* the parser has seen the end */
-    bool continue_pending;  /* 100 is owed when the content is asked for */
-    bool client_keeps;      /* the client would send another request */
+    bool in_chunk;         /* a chunk's data follows */
+    bool asked;            /* zq_exchange_want was called */
+    bool message_complete; /* the parser has seen the end */
+    bool continue_pending; /* 100 is owed when the content is asked for */
+    bool client_keeps;     /* the client would send another request */
     size_t fields_max;
 
     /* the response */

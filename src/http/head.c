@@ -65,7 +65,8 @@ static int check_field_line(struct zq_head_scan *scan, struct zq_slice line,
 }
 
 /* A line from its first byte to its LF, that included. */
-static int check_line(struct zq_head_scan *scan, struct zq_slice line, const struct zq_config *config)
+static int check_line(struct zq_head_scan *scan, struct zq_slice line,
+                      const struct zq_config *config)
 {
     size_t end = scan->line + line.n;
     if (scan->fields > 0 && end - scan->fields > bounded(config->limit_request_headers))
@@ -78,7 +79,8 @@ static int check_line(struct zq_head_scan *scan, struct zq_slice line, const str
                             : check_request_line(scan, line, config);
 }
 
-int64_t zq_head_scan(struct zq_head_scan *scan, struct zq_slice data, const struct zq_config *config)
+int64_t zq_head_scan(struct zq_head_scan *scan, struct zq_slice data,
+                     const struct zq_config *config)
 {
     int refused;
     const char *lf;

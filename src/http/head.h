@@ -27,7 +27,8 @@ struct zq_head_scan {
  * refuse with, the same however the bytes were cut. Checks CRLF line ends (RFC 9112 2.2: no bare
  * LF), obs-fold (5.2), the limits, the request line, and garbage in the part of one that is
  * there. */
-int64_t zq_head_scan(struct zq_head_scan *scan, struct zq_slice data, const struct zq_config *config);
+int64_t zq_head_scan(struct zq_head_scan *scan, struct zq_slice data,
+                     const struct zq_config *config);
 
 struct zq_request_line {
     struct zq_slice method, target;
@@ -39,7 +40,12 @@ struct zq_request_line {
 unsigned zq_request_line_parse(struct zq_slice line, struct zq_request_line *out);
 
 /* The four forms of RFC 9112 3.2. */
-enum zq_target_form { ZQ_TARGET_ORIGIN, ZQ_TARGET_ABSOLUTE, ZQ_TARGET_AUTHORITY, ZQ_TARGET_ASTERISK };
+enum zq_target_form {
+    ZQ_TARGET_ORIGIN,
+    ZQ_TARGET_ABSOLUTE,
+    ZQ_TARGET_AUTHORITY,
+    ZQ_TARGET_ASTERISK
+};
 
 struct zq_target {
     enum zq_target_form form;

@@ -9,8 +9,8 @@
 
 #include <sys/socket.h>
 
-#define IDLE_MS 1000         /* without a byte */
-#define TOTAL_MS 5000        /* in all */
+#define IDLE_MS 1000  /* without a byte */
+#define TOTAL_MS 5000 /* in all */
 #define BYTES_MAX (64u << 20)
 
 void zq_linger_start(struct zq_conn *conn)

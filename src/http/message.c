@@ -103,7 +103,8 @@ static unsigned check_length(struct zq_http_exchange *ex, const struct findings 
     uint64_t limit = ex->conn->server->config->limit_request_body;
     if (f->lengths == 0)
         return 0;
-    const struct zq_field *field = zq_fields_find(&request->fields, ZQ_SLICE("content-length"), NULL);
+    const struct zq_field *field =
+        zq_fields_find(&request->fields, ZQ_SLICE("content-length"), NULL);
     uint64_t length;
     if (zq_parse_u64(field->value, INT64_MAX, &length) != 0)
         return 400;

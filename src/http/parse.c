@@ -86,7 +86,8 @@ unsigned zq_parse_head(struct zq_http_exchange *ex, char *head, size_t n, size_t
     ex->parser.data = ex;
     /* One to spare: the Host that an absolute target brings along. */
     ex->fields_max = fields;
-    ex->pub.request.fields.v = zq_arena_alloc(&ex->pub.arena, (fields + 1) * sizeof(struct zq_field));
+    ex->pub.request.fields.v =
+        zq_arena_alloc(&ex->pub.arena, (fields + 1) * sizeof(struct zq_field));
     if (ex->pub.request.fields.v == NULL)
         return 503;
 

@@ -277,7 +277,8 @@ static void add_head(struct zq_http_exchange *ex, struct vec *vec, char *text, s
 {
     char length[48] = "", age[40] = "";
     if (shows_length(head))
-        snprintf(length, sizeof(length), "Content-Length: %lld\r\n", (long long)head->content_length);
+        snprintf(length, sizeof(length), "Content-Length: %lld\r\n",
+                 (long long)head->content_length);
     if (head->age >= 0)
         snprintf(age, sizeof(age), "Age: %lld\r\n", (long long)head->age);
     int n = snprintf(text, size, "%s%s%s%s%s", length, age,

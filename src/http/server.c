@@ -88,7 +88,8 @@ void zq_http_drain(struct zq_http_server *server, void (*on_empty)(struct zq_htt
     ZQ_CHECK(server, SERVER_MAGIC);
     server->draining = true;
     struct zq_node *next;
-    for (struct zq_node *node = server->connections.next; node != &server->connections; node = next) {
+    for (struct zq_node *node = server->connections.next; node != &server->connections;
+         node = next) {
         struct zq_conn *conn = ZQ_CONTAINER(node, struct zq_conn, node);
         next = node->next;
         if (conn->state != ZQ_CONN_IDLE || conn->inside > 0)

@@ -121,7 +121,8 @@ static bool is_reg_name(struct zq_slice s)
     return s.n > 0;
 }
 
-/* What follows the host: nothing, or ":" and digits, of which there may be none (RFC 3986 3.2.3). */
+/* What follows the host: nothing, or ":" and digits, of which there may be none (RFC 3986 3.2.3).
+ */
 static bool is_port(struct zq_slice s)
 {
     uint64_t port;

@@ -39,7 +39,7 @@ static enum accepted accept_one(struct zq_acceptor *acceptor, int listener)
     }
     switch (errno) {
     case EAGAIN:
-    case EINVAL:  /* no longer listening */
+    case EINVAL: /* no longer listening */
     case EBADF:
     case ENOTSOCK:
         return NONE_LEFT;

@@ -15,7 +15,7 @@
 #define ZQ_WHEEL_WORDS (ZQ_WHEEL_SLOTS / 64)
 
 struct zq_wheel {
-    int64_t tick; /* the last one that was run */
+    int64_t tick;                      /* the last one that was run */
     uint64_t occupied[ZQ_WHEEL_WORDS]; /* a set bit may be stale, a clear one never is */
     struct zq_node slots[ZQ_WHEEL_SLOTS];
 };

@@ -133,8 +133,16 @@ static void the_length_is_taken_out(void **state)
 
 static void a_length_that_is_none_is_refused(void **state)
 {
-    static const char *const bad[] = {"",   "x",   "-1", "+1",   "1 2",  "1,1",
-                                      "0x1", "1.0", "٣",  "9223372036854775808",
+    static const char *const bad[] = {"",
+                                      "x",
+                                      "-1",
+                                      "+1",
+                                      "1 2",
+                                      "1,1",
+                                      "0x1",
+                                      "1.0",
+                                      "٣",
+                                      "9223372036854775808",
                                       "99999999999999999999999999"};
     (void)state;
     for (size_t i = 0; i < ZQ_ARRAY_SIZE(bad); i++)
@@ -178,8 +186,8 @@ static void close_is_obeyed(void **state)
 
 static void nothing_splits_the_response(void **state)
 {
-    static const char *const names[] = {"", " ", "a b", "a:", "a\r\nb", "a\n", "\x01", "caf\xe9",
-                                        "a\x7f", "(x)", "a/b", " a", "a\t"};
+    static const char *const names[] = {"",        " ",     "a b", "a:",  "a\r\nb", "a\n", "\x01",
+                                        "caf\xe9", "a\x7f", "(x)", "a/b", " a",     "a\t"};
     static const char *const values[] = {"a\r\nb", "a\nb", "a\rb", "\r\n", "a\r\n", "\n"};
     (void)state;
     for (size_t i = 0; i < ZQ_ARRAY_SIZE(names); i++)

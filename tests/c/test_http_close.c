@@ -150,7 +150,8 @@ static void a_client_that_takes_nothing_is_cut(void **state)
 static void a_slow_application_is_no_matter_of_time_here(void **state)
 {
     (void)state;
-    rig.config.timeout_write = rig.config.timeout_keep_alive = rig.config.timeout_request_header = 30;
+    rig.config.timeout_write = rig.config.timeout_keep_alive = rig.config.timeout_request_header =
+        30;
     say(GET("/later"));
     wait_ms(100);
     expect_log("");
@@ -227,8 +228,9 @@ static void waiting_costs_nothing(void **state)
     getrusage(RUSAGE_THREAD, &before);
     wait_ms(300);
     getrusage(RUSAGE_THREAD, &after);
-    assert_in_range(after.ru_stime.tv_usec - before.ru_stime.tv_usec + 1000000 *
-                        (after.ru_stime.tv_sec - before.ru_stime.tv_sec), 0, 50000);
+    assert_in_range(after.ru_stime.tv_usec - before.ru_stime.tv_usec +
+                        1000000 * (after.ru_stime.tv_sec - before.ru_stime.tv_sec),
+                    0, 50000);
     reply_text(rig.kept[0], ZQ_SLICE("hello"));
     hear(HELLO HELLO);
     assert_true(rig.hung_up);
@@ -279,8 +281,8 @@ static void freeing_the_server_cuts(void **state)
 struct blocking_client {
     struct sockaddr_in address;
     const char *head;
-    size_t body;      /* bytes to send behind it, whether or not there is an answer */
-    size_t pace_us;   /* pause after each 64 KiB */
+    size_t body;    /* bytes to send behind it, whether or not there is an answer */
+    size_t pace_us; /* pause after each 64 KiB */
     int receive_buffer;
     bool half_close;
     char answer[4096];
@@ -342,7 +344,8 @@ static void converse(struct blocking_client *c)
     pump_silently();
     forget();
     listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
-    c->address = (struct sockaddr_in){.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    c->address =
+        (struct sockaddr_in){.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     assert_int_equal(bind(listener, (struct sockaddr *)&c->address, length), 0);
     assert_int_equal(getsockname(listener, (struct sockaddr *)&c->address, &length), 0);
     assert_int_equal(listen(listener, 10), 0);
@@ -395,7 +398,8 @@ static void an_early_answer_reaches_a_client_that_is_still_sending(void **state)
 static void lingering_is_bounded(void **state)
 {
     struct blocking_client c = {.head = POST("/hello", "Content-Length: 999999999\r\n", ""),
-                                .body = 65536 * 100, .pace_us = 100000};
+                                .body = 65536 * 100,
+                                .pace_us = 100000};
     int64_t before = zq_now_ms();
     (void)state;
     connect_pair(0);

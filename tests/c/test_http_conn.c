@@ -107,15 +107,17 @@ static void requests_are_described(void **state)
                        "OPTIONS|*|*||1.1|a|0|0|-1\nhost=[a]\n");
     expect_description("OPTIONS http://a HTTP/1.1\r\nHost: a\r\n\r\n",
                        "OPTIONS|*|*||1.1|a|0|0|-1\nhost=[a]\n");
-    expect_description("GET /describe HTTP/1.7\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: h2c\r\n\r\n",
-                       "GET|/describe|/describe||1.1|a|0|0|-1\n"
-                       "host=[a]\nconnection=[upgrade]\nupgrade=[h2c]\n");
+    expect_description(
+        "GET /describe HTTP/1.7\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: h2c\r\n\r\n",
+        "GET|/describe|/describe||1.1|a|0|0|-1\n"
+        "host=[a]\nconnection=[upgrade]\nupgrade=[h2c]\n");
     expect_description("POST /describe HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n",
                        "POST|/describe|/describe||1.1|a|0|0|0\nhost=[a]\ncontent-length=[0]\n");
     expect_description("POST /describe HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc",
                        "POST|/describe|/describe||1.1|a|1|0|3\nhost=[a]\ncontent-length=[3]\n");
-    expect_description("POST /describe HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: Chunked\r\n\r\n0\r\n\r\n",
-                       "POST|/describe|/describe||1.1|a|1|0|-1\nhost=[a]\ntransfer-encoding=[Chunked]\n");
+    expect_description(
+        "POST /describe HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: Chunked\r\n\r\n0\r\n\r\n",
+        "POST|/describe|/describe||1.1|a|1|0|-1\nhost=[a]\ntransfer-encoding=[Chunked]\n");
     /* Every method of llhttp's list is the application's. */
     expect_description("PROPFIND /describe HTTP/1.1\r\nHost: a\r\n\r\n",
                        "PROPFIND|/describe|/describe||1.1|a|0|0|-1\nhost=[a]\n");
@@ -141,8 +143,10 @@ static void note_addresses(struct zq_http_server *server, struct zq_exchange *ex
     (void)server;
     client_address = ex->request.client;
     server_address = ex->request.server;
-    snprintf(client_host, sizeof(client_host), "%.*s", (int)client_address.host.n, client_address.host.p);
-    snprintf(server_host, sizeof(server_host), "%.*s", (int)server_address.host.n, server_address.host.p);
+    snprintf(client_host, sizeof(client_host), "%.*s", (int)client_address.host.n,
+             client_address.host.p);
+    snprintf(server_host, sizeof(server_host), "%.*s", (int)server_address.host.n,
+             server_address.host.p);
     assert_true(zq_slice_eq(ex->request.scheme, ZQ_SLICE("http")));
     reply_text(ex, ZQ_SLICE("hello"));
 }
@@ -235,8 +239,8 @@ static void a_body_nobody_asks_for_waits(void **state)
 static void chunks(void **state)
 {
     (void)state;
-    say(POST("/echo", CHUNKED, "5;a=b;c=\"d\"\r\nhello\r\n00003\r\nabc\r\n0\r\nX-Trailer: 1\r\n\r\n")
-            GET("/hello"));
+    say(POST("/echo", CHUNKED,
+             "5;a=b;c=\"d\"\r\nhello\r\n00003\r\nabc\r\n0\r\nX-Trailer: 1\r\n\r\n") GET("/hello"));
     hear(REPLY("8", "helloabc") HELLO);
     say(POST("/echo", CHUNKED, "0\r\n\r\n") GET("/hello"));
     hear(REPLY("0", "") HELLO);
@@ -245,12 +249,14 @@ static void chunks(void **state)
 static void malformed_chunks_are_refused(void **state)
 {
     static const char *const bad[] = {
-        "5\nhello\r\n0\r\n\r\n",   "5\r\nhello\n0\r\n\r\n", "5\r\nhelloX\r\n0\r\n\r\n",
-        "0x5\r\nhello\r\n",        "-5\r\nhello\r\n",       "\r\nhello\r\n",
-        "5 \r\nhello\r\n",         " 5\r\nhello\r\n",       "ffffffffffffffffff\r\n",
-        ";a\r\n",                  "5;\x01\r\nhello\r\n",   "5;a\rb\r\nhello\r\n",
-        "5;a\nhello\r\n0\r\n\r\n", "0\r\na: b\n\r\n",       "0\r\n a: b\r\n\r\n",
-        "0\r\nTransfer-Encoding: chunked\r\n\r\n",
+        "5\nhello\r\n0\r\n\r\n",    "5\r\nhello\n0\r\n\r\n",
+        "5\r\nhelloX\r\n0\r\n\r\n", "0x5\r\nhello\r\n",
+        "-5\r\nhello\r\n",          "\r\nhello\r\n",
+        "5 \r\nhello\r\n",          " 5\r\nhello\r\n",
+        "ffffffffffffffffff\r\n",   ";a\r\n",
+        "5;\x01\r\nhello\r\n",      "5;a\rb\r\nhello\r\n",
+        "5;a\nhello\r\n0\r\n\r\n",  "0\r\na: b\n\r\n",
+        "0\r\n a: b\r\n\r\n",       "0\r\nTransfer-Encoding: chunked\r\n\r\n",
     };
     char request[256];
     (void)state;
@@ -325,7 +331,8 @@ static void malformed_heads_are_refused(void **state)
     refuse("GET / HTTP/1.1\r\nHost: a\r\nX: \x01\r\n\r\n", 400);
     refuse("GET / HTTP/1.1\r\nHost: a\r\nX: a\rb\r\n\r\n", 400);
     refuse("GET / HTTP/1.1\r\nHost: a\r\nExpect: tea\r\n\r\n", 417);
-    refuse("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nExpect: 100-continue, tea\r\n\r\n", 417);
+    refuse("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nExpect: 100-continue, tea\r\n\r\n",
+           417);
 }
 
 static void ambiguous_framing_is_refused(void **state)
@@ -356,7 +363,9 @@ static void ambiguous_framing_is_refused(void **state)
         {"Transfer-Encoding: chunkedx\r\n", 400},
         {"Transfer-Encoding: \"chunked\"\r\n", 400},
         {"Transfer-Encoding: chunked;q=1\r\n", 400},
-        {"Transfer-Encoding: \x0b" "chunked\r\n", 400},
+        {"Transfer-Encoding: \x0b"
+         "chunked\r\n",
+         400},
         {"Transfer-Encoding:\r\n", 400},
         {"Transfer-Encoding : chunked\r\n", 400},
     };
@@ -413,9 +422,11 @@ static void limits_have_their_answers(void **state)
 static const char *const conversations[] = {
     GET("/describe?x") POST("/echo", "Content-Length: 5\r\n", "hello") GET("/later"),
     "\r\n" POST("/echo", CHUNKED, "3\r\nabc\r\n4;x=y\r\ndefg\r\n0\r\nA: b\r\n\r\n") GET("/stream"),
-    POST("/sip", CHUNKED, "3\r\nabc\r\n0\r\n\r\n") GET("/hello") "FOO / HTTP/1.1\r\nHost: a\r\n\r\n",
+    POST("/sip", CHUNKED, "3\r\nabc\r\n0\r\n\r\n")
+        GET("/hello") "FOO / HTTP/1.1\r\nHost: a\r\n\r\n",
     POST("/hello", "Content-Length: 4\r\n", "abcd") GET("/hello") "GET / HTTP/1.1\r\n\r\n",
-    POST("/hello", CHUNKED, "3\r\nabc\r\n0\r\n\r\n") "GET /describe HTTP/1.0\r\nA: b\r\n\r\n" GET("/x"),
+    POST("/hello", CHUNKED,
+         "3\r\nabc\r\n0\r\n\r\n") "GET /describe HTTP/1.0\r\nA: b\r\n\r\n" GET("/x"),
     POST("/echo", CHUNKED, "3\r\nabcd\r\n0\r\n\r\n") GET("/hello"),
     GET("/hello") "GET  / HTTP/1.1\r\n\r\n",
     POST("/echo", "Content-Length: 2\r\nConnection: close\r\n", "ab") GET("/hello"),
@@ -556,7 +567,8 @@ static void http_1_0(void **state)
 static void connection_close_is_obeyed(void **state)
 {
     (void)state;
-    say("GET /hello HTTP/1.1\r\nHost: a\r\nConnection: foo\r\nconnection: bar , CLOSE\r\n\r\n" GET("/x"));
+    say("GET /hello HTTP/1.1\r\nHost: a\r\nConnection: foo\r\nconnection: bar , CLOSE\r\n\r\n" GET(
+        "/x"));
     hear(LAST_HELLO);
     assert_true(rig.hung_up);
     expect_log("GET /hello 200 COMPLETE\n"); /* what follows is not read */
@@ -579,7 +591,8 @@ static void age_and_cache_status(void **state)
     (void)state;
     say(GET("/later"));
     zq_exchange_start(rig.kept[0], &head, NULL, 0, true);
-    hear("HTTP/1.1 200 OK\r\nX: y\r\nContent-Length: 0\r\nAge: 12\r\nCache-Status: zq; hit; ttl=3\r\n\r\n");
+    hear("HTTP/1.1 200 OK\r\nX: y\r\nContent-Length: 0\r\nAge: 12\r\nCache-Status: zq; hit; "
+         "ttl=3\r\n\r\n");
 }
 
 static void errors_explain_themselves(void **state)

@@ -233,13 +233,17 @@ static void targets(void **state)
 
 static void hosts(void **state)
 {
-    static const char *const good[] = {"a", "example.org", "example.org:80", "127.0.0.1:0", "a:",
-                                       "a:65535", "[::1]", "[::1]:80", "[2001:db8::1]:", "xn--a-b",
-                                       "a_b", "%41%c3", "a!$&'()*+,;=~", "[::ffff:1.2.3.4]"};
-    static const char *const bad[] = {"", ":", ":80", "a:65536", "a:8x", "a:-1", "a:80:80", "a b",
-                                      "u@a", "a/b", "a?", "a#", "[::1", "::1", "[]", "[1.2.3.4]",
-                                      "[::g]", "[::1]x", "[::1]80", "[fe80::1%25eth0]", "a\\", "%4",
-                                      "%zz", "a\"", "<a>", "caf\xc3\xa9", "[v1.a]", "a[b]"};
+    static const char *const good[] = {
+        "a",       "example.org", "example.org:80", "127.0.0.1:0",     "a:",
+        "a:65535", "[::1]",       "[::1]:80",       "[2001:db8::1]:",  "xn--a-b",
+        "a_b",     "%41%c3",      "a!$&'()*+,;=~",  "[::ffff:1.2.3.4]"};
+    static const char *const bad[] = {"",      ":",           ":80",     "a:65536",
+                                      "a:8x",  "a:-1",        "a:80:80", "a b",
+                                      "u@a",   "a/b",         "a?",      "a#",
+                                      "[::1",  "::1",         "[]",      "[1.2.3.4]",
+                                      "[::g]", "[::1]x",      "[::1]80", "[fe80::1%25eth0]",
+                                      "a\\",   "%4",          "%zz",     "a\"",
+                                      "<a>",   "caf\xc3\xa9", "[v1.a]",  "a[b]"};
     (void)state;
     for (size_t i = 0; i < ZQ_ARRAY_SIZE(good); i++)
         if (!zq_host_valid(zq_slice_str(good[i])))
@@ -256,10 +260,14 @@ static void hosts(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(complete_heads),    TEST(line_ends),
-        TEST(request_lines),     TEST(garbage_is_refused_without_a_line_end),
-        TEST(limits),            TEST(no_limit_means_a_high_one),
-        TEST(cuts_never_matter), TEST(targets),
+        TEST(complete_heads),
+        TEST(line_ends),
+        TEST(request_lines),
+        TEST(garbage_is_refused_without_a_line_end),
+        TEST(limits),
+        TEST(no_limit_means_a_high_one),
+        TEST(cuts_never_matter),
+        TEST(targets),
         TEST(hosts),
     };
 

@@ -32,10 +32,10 @@ static struct rig {
     struct zq_http_server *server;
     struct zq_config config;
     int client;
-    struct zq_buf heard; /* by the client, not yet expected */
-    bool hung_up;        /* the client has read the end */
-    bool reset;          /* … which was a reset */
-    char log[8192];      /* a line an exchange */
+    struct zq_buf heard;         /* by the client, not yet expected */
+    bool hung_up;                /* the client has read the end */
+    bool reset;                  /* … which was a reset */
+    char log[8192];              /* a line an exchange */
     struct zq_exchange *kept[4]; /* of /later, in their order */
     size_t n_kept;
     bool empty; /* on_empty came */
@@ -421,7 +421,8 @@ static inline void hear(const char *text)
 static inline void hear_refusal(unsigned status)
 {
     char expected[512], body[256];
-    int n = snprintf(expected, sizeof(expected), "HTTP/1.1 %u %s\r\n", status, zq_http_reason(status));
+    int n =
+        snprintf(expected, sizeof(expected), "HTTP/1.1 %u %s\r\n", status, zq_http_reason(status));
     pump();
     assert_memory_equal(heard_text(), expected, (size_t)n);
     n = snprintf(body, sizeof(body), "\r\n\r\n%u %s: ", status, zq_http_reason(status));

@@ -162,7 +162,8 @@ static void on_turn_io(struct zq_io *io, uint32_t events)
     zq_loop_defer(loop, &turn_defer);
     zq_loop_post(loop, &turn_post);
     zq_loop_remove(loop, io);
-    usleep(1000 * ZQ_TIMER_TICK_MS * 2); /* the timer is late by now, and comes with the next turn */
+    usleep(1000 * ZQ_TIMER_TICK_MS *
+           2); /* the timer is late by now, and comes with the next turn */
 }
 
 static void on_turn_timer(struct zq_timer *timer)
@@ -336,7 +337,8 @@ static int listen_somewhere(struct sockaddr_in *address)
 {
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
     socklen_t length = sizeof(*address);
-    *address = (struct sockaddr_in){.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    *address =
+        (struct sockaddr_in){.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     assert_int_equal(bind(fd, (struct sockaddr *)address, sizeof(*address)), 0);
     assert_int_equal(listen(fd, 100), 0);
     assert_int_equal(getsockname(fd, (struct sockaddr *)address, &length), 0);
