@@ -171,7 +171,7 @@ deps:
 install: build
 	install -d '$(DESTDIR)$(PREFIX)/bin' '$(DESTDIR)$(PREFIX)/share/zq/python/zq'
 	install -m 755 $O/zq $O/zq-worker '$(DESTDIR)$(PREFIX)/bin'
-	install -m 644 python/zq/*.py '$(DESTDIR)$(PREFIX)/share/zq/python/zq'
+	install -m 644 $(wildcard python/zq/*.py python/zq/py.typed) '$(DESTDIR)$(PREFIX)/share/zq/python/zq'
 
 ## clean       remove what was built; build/venv and build/deps stay
 clean:
