@@ -296,6 +296,48 @@ def test_what_is_left_at_the_deadline_is_cut():
             assert "still in flight after 1s" in server.log
 
 
+STREAM = """
+import asyncio, os, pathlib
+
+async def app(scope, receive, send):
+    if scope["type"] == "lifespan":
+        await receive()
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        pathlib.Path(os.environ["NOTE"]).write_text("shut down")
+        await send({"type": "lifespan.shutdown.complete"})
+        return
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    while True:
+        await send({"type": "http.response.body", "body": b"x", "more_body": True})
+        await asyncio.sleep(0.1)
+"""
+
+
+def test_the_lifespan_shutdown_runs_though_a_stream_was_cut(tmp_path):
+    (tmp_path / "stream.py").write_text(STREAM)
+    note = tmp_path / "note"
+    with serve(
+        "stream:app", "--timeout-graceful-shutdown=1s", app_dir=tmp_path, env={"NOTE": str(note)}
+    ) as server:
+        with server.client() as client:
+            client.send_request("/")
+            assert client.head().status == 200
+            server.signal(signal.SIGTERM)
+            assert ends(server, 8) == 1
+    assert note.read_text() == "shut down"
+
+
+def test_without_a_deadline_the_stop_waits_for_the_last_request():
+    with serve("basic:app", "--timeout-graceful-shutdown=off") as server:
+        with server.client() as client:
+            client.send_request("/answer?sleep=1.5&body=whole")
+            time.sleep(0.2)
+            server.signal(signal.SIGTERM)
+            assert client.response().body == b"whole"
+        assert ends(server, 10) == 0
+
+
 def test_a_worker_that_does_not_stop_is_killed(puppet):
     puppet.mode = "stubborn"
     with puppet.serve("--timeout-graceful-shutdown=1s") as server:
