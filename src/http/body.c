@@ -57,10 +57,11 @@ size_t zq_body_feed(struct zq_conn *conn, struct zq_slice input)
     if (ex->want > 0 && input.n > ex->want)
         input.n = (size_t)ex->want;
     int64_t used = zq_parse_body(ex, input);
-    if (used < 0)
-        zq_exchange_refuse(ex, 400, ZQ_EXCHANGE_REFUSED);
-    else if (over_limit(ex))
+    /* Content comes before the framing that is wrong behind it, also where one step finds both. */
+    if (over_limit(ex))
         zq_exchange_refuse(ex, 413, ZQ_EXCHANGE_REFUSED);
+    else if (used < 0)
+        zq_exchange_refuse(ex, 400, ZQ_EXCHANGE_REFUSED);
     else
         deliver(ex);
     return used < 0 ? input.n : (size_t)used;
