@@ -1,0 +1,424 @@
+/* Load at a constant rate, for latency (the method of wrk2: Gil Tene's coordinated omission).
+ *
+ *   rate PORT SECONDS RATE CONNECTIONS THREADS NAME:WEIGHT:PATH...
+ *
+ * Requests are due at fixed times, whatever the server does, and latency runs from the time a
+ * request was due, not from when it could be sent: a server that stalls for 100 ms is charged for
+ * every request of these 100 ms. A due request takes any idle connection; when all are busy it
+ * waits, and that waiting counts. Classes share the rate by weight, spread evenly.
+ *
+ * Prints one JSON object: per class the requests answered, and latency percentiles in
+ * microseconds; `late_us`, how late requests went out although a connection was idle, which is the
+ * generator's own fault; `unsent`, requests still waiting at the end. A status other than 200, or a
+ * lost connection, is an error. Latencies are kept in 128 steps a power of two: within 0.8 %. */
+#define _GNU_SOURCE
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/tcp.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#define STEPS 128 /* a power of two of microseconds */
+#define BUCKETS (STEPS * 32)
+#define CLASSES_MAX 8
+#define SPIN_NS 2000000 /* closer than this to the next due time epoll_wait does not sleep */
+#define DRAIN_NS 2000000000LL
+
+struct histogram {
+    uint64_t count[BUCKETS], total, max_us;
+    double sum_us;
+};
+
+struct kind {
+    const char *name;
+    double weight, credit;
+    char request[1024];
+    size_t request_n;
+};
+
+enum part { HEAD, LENGTH, CHUNK_SIZE, CHUNK_DATA, CHUNK_END, TRAILER };
+
+struct conn {
+    int fd;
+    bool busy;
+    unsigned kind;
+    int64_t due_ns;
+    enum part part;
+    uint64_t left; /* of LENGTH, CHUNK_DATA */
+    char line[8192];
+    size_t line_n;
+    struct conn *next_idle;
+};
+
+struct due {
+    int64_t at_ns;
+    unsigned kind;
+};
+
+struct worker {
+    pthread_t thread;
+    double rate;
+    int connections, epoll;
+    struct conn *conns, *idle;
+    struct kind kinds[CLASSES_MAX];
+    struct histogram *latency, late;
+    uint64_t errors, unsent;
+};
+
+static int port, n_kinds;
+static double seconds;
+static struct kind kinds[CLASSES_MAX];
+static pthread_barrier_t barrier;
+
+static int64_t now_ns(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return t.tv_sec * 1000000000LL + t.tv_nsec;
+}
+
+static unsigned bucket_of(uint64_t us)
+{
+    if (us < STEPS)
+        return (unsigned)us;
+    unsigned power = 63 - (unsigned)__builtin_clzll(us);
+    unsigned shift = power - 6; /* 64 steps in each power above the first */
+    unsigned bucket = (shift - 1) * 64 + STEPS + (unsigned)((us >> shift) - 64);
+    return bucket < BUCKETS ? bucket : BUCKETS - 1;
+}
+
+static uint64_t value_of(unsigned bucket) /* the bucket's upper edge */
+{
+    if (bucket < STEPS)
+        return bucket;
+    unsigned shift = (bucket - STEPS) / 64 + 1;
+    return ((uint64_t)((bucket - STEPS) % 64 + 64 + 1) << shift) - 1;
+}
+
+static void record(struct histogram *h, int64_t ns)
+{
+    uint64_t us = ns > 0 ? (uint64_t)ns / 1000 : 0;
+    h->count[bucket_of(us)]++;
+    h->total++;
+    h->sum_us += (double)us;
+    if (us > h->max_us)
+        h->max_us = us;
+}
+
+static void merge(struct histogram *into, const struct histogram *h)
+{
+    for (unsigned i = 0; i < BUCKETS; i++)
+        into->count[i] += h->count[i];
+    into->total += h->total;
+    into->sum_us += h->sum_us;
+    if (h->max_us > into->max_us)
+        into->max_us = h->max_us;
+}
+
+static uint64_t percentile(const struct histogram *h, double p)
+{
+    uint64_t wanted = (uint64_t)((double)h->total * p / 100.0 + 0.5), seen = 0;
+    if (wanted < 1)
+        wanted = 1;
+    for (unsigned i = 0; i < BUCKETS; i++) {
+        seen += h->count[i];
+        if (seen >= wanted)
+            return value_of(i) < h->max_us ? value_of(i) : h->max_us;
+    }
+    return h->max_us;
+}
+
+/* The next request's class: the one that is owed most. */
+static unsigned choose(struct worker *w)
+{
+    unsigned best = 0;
+    for (int i = 0; i < n_kinds; i++) {
+        w->kinds[i].credit += w->kinds[i].weight;
+        if (w->kinds[i].credit > w->kinds[best].credit)
+            best = (unsigned)i;
+    }
+    w->kinds[best].credit -= 1.0;
+    return best;
+}
+
+static int dial(void)
+{
+    int one = 1, fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
+    to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    if (fd < 0 || connect(fd, (struct sockaddr *)&to, sizeof(to)) < 0) {
+        perror("rate: connect");
+        exit(1);
+    }
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+    return fd;
+}
+
+static void open_conn(struct worker *w, struct conn *c)
+{
+    c->fd = dial();
+    struct epoll_event event = {.events = EPOLLIN, .data.ptr = c};
+    epoll_ctl(w->epoll, EPOLL_CTL_ADD, c->fd, &event);
+    c->busy = false;
+    c->part = HEAD;
+    c->line_n = 0;
+    c->next_idle = w->idle;
+    w->idle = c;
+}
+
+static void send_on(struct worker *w, struct due due)
+{
+    struct conn *c = w->idle;
+    struct kind *kind = &w->kinds[due.kind];
+    w->idle = c->next_idle;
+    c->busy = true;
+    c->kind = due.kind;
+    c->due_ns = due.at_ns;
+    /* A request fits any idle connection's socket buffer; a failure shows when reading. */
+    (void)!send(c->fd, kind->request, kind->request_n, MSG_NOSIGNAL);
+}
+
+static void answered(struct worker *w, struct conn *c)
+{
+    record(&w->latency[c->kind], now_ns() - c->due_ns);
+    c->busy = false;
+    c->part = HEAD;
+    c->next_idle = w->idle;
+    w->idle = c;
+}
+
+static void head_done(struct worker *w, struct conn *c)
+{
+    c->line[c->line_n] = '\0';
+    char *length = strcasestr(c->line, "\r\ncontent-length:");
+    bool chunked = strcasestr(c->line, "\r\ntransfer-encoding: chunked") != NULL;
+    if (strncmp(c->line, "HTTP/1.1 200", 12) != 0)
+        w->errors++;
+    c->line_n = 0;
+    c->left = length ? strtoull(length + 17, NULL, 10) : 0;
+    c->part = chunked ? CHUNK_SIZE : LENGTH;
+    if (!chunked && c->left == 0)
+        answered(w, c);
+}
+
+static void line_done(struct worker *w, struct conn *c)
+{
+    c->line[c->line_n] = '\0';
+    bool empty = c->line_n == 2;
+    c->line_n = 0;
+    if (c->part == CHUNK_SIZE) {
+        c->left = strtoull(c->line, NULL, 16);
+        c->part = c->left > 0 ? CHUNK_DATA : TRAILER;
+    } else if (c->part == CHUNK_END) {
+        c->part = CHUNK_SIZE;
+    } else if (empty) {
+        answered(w, c);
+    }
+}
+
+/* One byte of a head or of a line of the chunked coding. False: too long. */
+static bool take_byte(struct worker *w, struct conn *c, char byte)
+{
+    if (c->line_n + 1 >= sizeof(c->line))
+        return false;
+    c->line[c->line_n++] = byte;
+    if (byte != '\n')
+        return true;
+    if (c->part != HEAD)
+        line_done(w, c);
+    else if (c->line_n >= 4 && memcmp(c->line + c->line_n - 4, "\r\n\r\n", 4) == 0)
+        head_done(w, c);
+    return true;
+}
+
+static bool take(struct worker *w, struct conn *c, const char *p, size_t n)
+{
+    while (n > 0) {
+        if (!c->busy)
+            return false; /* more than was asked for */
+        if (c->part != LENGTH && c->part != CHUNK_DATA) {
+            if (!take_byte(w, c, *p))
+                return false;
+            p++;
+            n--;
+            continue;
+        }
+        size_t step = n < c->left ? n : (size_t)c->left;
+        p += step;
+        n -= step;
+        c->left -= step;
+        if (c->left == 0 && c->part == LENGTH)
+            answered(w, c);
+        else if (c->left == 0)
+            c->part = CHUNK_END;
+    }
+    return true;
+}
+
+static void on_input(struct worker *w, struct conn *c)
+{
+    static _Thread_local char input[262144];
+    ssize_t n = recv(c->fd, input, sizeof(input), MSG_DONTWAIT);
+    if (n < 0 && errno == EAGAIN)
+        return;
+    if (n > 0 && take(w, c, input, (size_t)n))
+        return;
+    w->errors++;
+    close(c->fd);
+    if (!c->busy) { /* it is on the idle list: take it off before it is put there again */
+        struct conn **at = &w->idle;
+        while (*at != NULL && *at != c)
+            at = &(*at)->next_idle;
+        if (*at == c)
+            *at = c->next_idle;
+    }
+    open_conn(w, c);
+}
+
+static void poll_input(struct worker *w, int64_t until_ns)
+{
+    struct epoll_event events[64];
+    int64_t left = until_ns - now_ns();
+    int n = epoll_wait(w->epoll, events, 64, left > SPIN_NS ? (int)((left - SPIN_NS) / 1000000) + 1 : 0);
+    for (int i = 0; i < n; i++)
+        on_input(w, events[i].data.ptr);
+}
+
+static bool any_busy(struct worker *w)
+{
+    for (int i = 0; i < w->connections; i++)
+        if (w->conns[i].busy)
+            return true;
+    return false;
+}
+
+static void *run(void *arg)
+{
+    struct worker *w = arg;
+    size_t due_max = (size_t)(w->rate * seconds) + 2, first = 0, last = 0;
+    struct due *queue = malloc(due_max * sizeof(*queue));
+    if (queue == NULL)
+        exit(1);
+    for (int i = 0; i < w->connections; i++)
+        open_conn(w, &w->conns[i]);
+    pthread_barrier_wait(&barrier);
+
+    int64_t start = now_ns(), end = start + (int64_t)(seconds * 1e9), now = start;
+    uint64_t made = 0;
+    double step_ns = 1e9 / w->rate;
+    while (now < end) {
+        int64_t next = start + (int64_t)((double)made * step_ns);
+        while (next <= now && next < end && last < due_max) {
+            bool could = w->idle != NULL && first == last;
+            queue[last++] = (struct due){next, choose(w)};
+            if (could)
+                record(&w->late, now - next);
+            while (first < last && w->idle != NULL)
+                send_on(w, queue[first++]);
+            next = start + (int64_t)((double)++made * step_ns);
+        }
+        poll_input(w, next < end ? next : end);
+        while (first < last && w->idle != NULL)
+            send_on(w, queue[first++]);
+        now = now_ns();
+    }
+    /* What was sent may still be answered; what still waits is charged by being counted. */
+    w->unsent = last - first;
+    for (int64_t deadline = end + DRAIN_NS; any_busy(w) && now_ns() < deadline;)
+        poll_input(w, deadline);
+    for (int i = 0; i < w->connections; i++)
+        if (w->conns[i].busy)
+            w->unsent++;
+    free(queue);
+    return NULL;
+}
+
+static void print_histogram(const struct histogram *h)
+{
+    static const double points[] = {0, 10, 25, 50, 75, 90, 95, 99, 99.5, 99.9, 99.95, 99.99};
+    printf("{\"requests\": %llu, \"mean_us\": %.1f, \"max_us\": %llu, \"percentiles_us\": {",
+           (unsigned long long)h->total, h->total ? h->sum_us / (double)h->total : 0.0,
+           (unsigned long long)h->max_us);
+    for (size_t i = 0; i < sizeof(points) / sizeof(points[0]); i++)
+        printf("%s\"%g\": %llu", i ? ", " : "", points[i],
+               (unsigned long long)percentile(h, points[i]));
+    printf("}}");
+}
+
+static bool parse_kind(struct kind *kind, char *text)
+{
+    char *weight = strchr(text, ':'), *path = weight ? strchr(weight + 1, ':') : NULL;
+    if (path == NULL)
+        return false;
+    *weight = *path = '\0';
+    kind->name = text;
+    kind->weight = atof(weight + 1);
+    int n = snprintf(kind->request, sizeof(kind->request),
+                     "GET %s HTTP/1.1\r\nHost: 127.0.0.1:%d\r\n\r\n", path + 1, port);
+    kind->request_n = (size_t)n;
+    return kind->weight > 0 && n > 0 && (size_t)n < sizeof(kind->request);
+}
+
+int main(int argc, char **argv)
+{
+    if (argc < 7 || argc - 6 > CLASSES_MAX) {
+        fprintf(stderr, "usage: rate PORT SECONDS RATE CONNECTIONS THREADS NAME:WEIGHT:PATH...\n");
+        return 2;
+    }
+    port = atoi(argv[1]);
+    seconds = atof(argv[2]);
+    double rate = atof(argv[3]), weights = 0;
+    int connections = atoi(argv[4]), threads = atoi(argv[5]);
+    if (seconds <= 0 || rate <= 0 || threads < 1 || connections < threads)
+        return 2;
+    for (n_kinds = 0; n_kinds < argc - 6; n_kinds++) {
+        if (!parse_kind(&kinds[n_kinds], argv[6 + n_kinds]))
+            return 2;
+        weights += kinds[n_kinds].weight;
+    }
+    for (int i = 0; i < n_kinds; i++)
+        kinds[i].weight /= weights;
+
+    struct worker *workers = calloc((size_t)threads, sizeof(*workers));
+    pthread_barrier_init(&barrier, NULL, (unsigned)threads);
+    for (int i = 0; i < threads; i++) {
+        struct worker *w = &workers[i];
+        w->rate = rate / threads;
+        w->connections = connections / threads + (i < connections % threads);
+        w->epoll = epoll_create1(EPOLL_CLOEXEC);
+        w->conns = calloc((size_t)w->connections, sizeof(*w->conns));
+        w->latency = calloc((size_t)n_kinds, sizeof(*w->latency));
+        memcpy(w->kinds, kinds, sizeof(kinds));
+        if (w->conns == NULL || w->latency == NULL ||
+            pthread_create(&w->thread, NULL, run, w) != 0)
+            return 1;
+    }
+    static struct histogram total[CLASSES_MAX], late;
+    uint64_t errors = 0, unsent = 0;
+    for (int i = 0; i < threads; i++) {
+        pthread_join(workers[i].thread, NULL);
+        for (int k = 0; k < n_kinds; k++)
+            merge(&total[k], &workers[i].latency[k]);
+        merge(&late, &workers[i].late);
+        errors += workers[i].errors;
+        unsent += workers[i].unsent;
+    }
+    printf("{\"seconds\": %g, \"rate\": %g, \"errors\": %llu, \"unsent\": %llu, \"late_us\": ",
+           seconds, rate, (unsigned long long)errors, (unsigned long long)unsent);
+    print_histogram(&late);
+    printf(", \"classes\": {");
+    for (int k = 0; k < n_kinds; k++) {
+        printf("%s\"%s\": ", k ? ", " : "", kinds[k].name);
+        print_histogram(&total[k]);
+    }
+    printf("}}\n");
+    return 0;
+}
