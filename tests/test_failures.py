@@ -313,3 +313,15 @@ def test_responses_of_an_older_generation_are_delivered_but_not_stored():
             response = client.response()
             assert response.body == b"old"
         assert "hit" not in server.get(target).get("cache-status")
+
+
+def test_what_does_not_end_is_cut_at_the_deadline_and_logged():
+    with serve("basic:app", "--timeout-graceful-shutdown=1s") as server:
+        with server.client() as client:
+            client.send_request("/hold?deadline")
+            time.sleep(0.3)
+            server.signal(signal.SIGTERM)
+            assert client.closed()
+        assert server.wait() == 1
+        assert "still in flight" in server.log
+        assert '"GET /hold?deadline HTTP/1.1"' in server.access_log

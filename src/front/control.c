@@ -9,6 +9,7 @@
 /* Runs on the main thread, which is I/O thread 0. */
 static struct front *the_front;
 static struct zq_io control_io = {.fd = -1};
+static struct zq_timer drain_deadline;
 static char control_text[ZQ_CONTROL_TEXT_MAX];
 
 void front_report(enum zq_control_type type, const struct front_worker *worker, const char *text)
@@ -111,11 +112,28 @@ static void drain(struct front_thread *thread, void *argument)
     front_thread_drain(thread);
 }
 
-static void on_drain(void)
+static void stop_all(void)
+{
+    for (unsigned i = 0; i < the_front->n_threads; i++)
+        zq_loop_stop(the_front->threads[i].loop);
+}
+
+/* What is still open is cut when the threads are freed, and has its line in the access log. */
+static void on_drain_deadline(struct zq_timer *timer)
+{
+    (void)timer;
+    zq_log(ZQ_LOG_WARNING, "requests are still in flight: they are cut");
+    the_front->cut = true;
+    stop_all();
+}
+
+static void on_drain(const struct zq_control *m)
 {
     if (atomic_exchange(&the_front->draining, true))
         return;
     atomic_store(&the_front->busy_threads, the_front->n_threads);
+    drain_deadline.on_expire = on_drain_deadline;
+    zq_timer_set(the_front->threads[0].loop, &drain_deadline, m->value);
     on_all_threads(drain, NULL);
 }
 
@@ -134,7 +152,7 @@ static void on_message(struct zq_control *m)
         on_generation(m);
         break;
     case ZQ_CONTROL_DRAIN:
-        on_drain();
+        on_drain(m);
         break;
     default:
         zq_log(ZQ_LOG_ERROR, "unexpected %s from super", zq_control_name(m->type));
@@ -169,4 +187,5 @@ int front_control_start(struct front *front, struct zq_loop *loop)
 void front_control_stop(struct zq_loop *loop)
 {
     zq_loop_remove(loop, &control_io);
+    zq_timer_cancel(loop, &drain_deadline);
 }

@@ -68,6 +68,7 @@ struct front {
     atomic_uint calls;        /* requests in the application, for --limit-concurrency */
     atomic_uint busy_threads; /* while draining: those with connections left */
     atomic_bool draining;
+    bool cut; /* the drain's deadline has passed; main thread */
 };
 
 /* thread.c */

@@ -145,5 +145,5 @@ int zq_front_main(void)
     front_report(ZQ_CONTROL_READY, NULL, "");
     zq_loop_run(front.threads[0].loop);
     finish(&front, &config);
-    return 0;
+    return front.cut ? 1 : 0;
 }
