@@ -231,31 +231,28 @@ static uint32_t interest(const struct zq_conn *conn)
     return events;
 }
 
-static void on_half_closed(struct zq_conn *conn)
+static void handle(struct zq_conn *conn, uint32_t events)
 {
-    struct zq_http_exchange *ex = conn->exchange;
-    conn->peer_finished = true;
-    ex->gone_progress = ex->progress;
-    ex->gone_deadline_ms = zq_conn_now(conn) + ZQ_GONE_AFTER_MS;
+    if (conn->state == ZQ_CONN_EXCHANGE && (events & (EPOLLERR | EPOLLHUP)) != 0) {
+        fail(conn);
+        return;
+    }
+    if (conn->state == ZQ_CONN_EXCHANGE && (events & EPOLLOUT) != 0)
+        zq_respond_flush(conn->exchange);
+    if ((events & EPOLLRDHUP) != 0)
+        conn->peer_finished = true;
+    if (conn->state == ZQ_CONN_CLOSED || (events & ~(uint32_t)EPOLLOUT) == 0)
+        return;
+    conn->deaf = !reads(conn);
+    if (!conn->deaf)
+        read_some(conn);
 }
 
 static void on_event(struct zq_io *io, uint32_t events)
 {
     struct zq_conn *conn = ZQ_CONTAINER(io, struct zq_conn, io);
     zq_conn_enter(conn);
-    if (conn->state == ZQ_CONN_EXCHANGE && (events & (EPOLLERR | EPOLLHUP)) != 0) {
-        fail(conn);
-    } else {
-        if (conn->state == ZQ_CONN_EXCHANGE && (events & EPOLLOUT) != 0)
-            zq_respond_flush(conn->exchange);
-        if (conn->state == ZQ_CONN_EXCHANGE && (events & EPOLLRDHUP) != 0 && !conn->peer_finished)
-            on_half_closed(conn);
-        if (conn->state != ZQ_CONN_CLOSED && (events & ~(uint32_t)EPOLLOUT) != 0) {
-            conn->deaf = !reads(conn);
-            if (!conn->deaf)
-                read_some(conn);
-        }
-    }
+    handle(conn, events);
     zq_conn_leave(conn);
 }
 

@@ -100,6 +100,7 @@ struct zq_http_exchange {
     bool message_complete; /* the parser has seen the end */
     bool continue_pending; /* 100 is owed when the content is asked for */
     bool client_keeps;     /* the client would send another request */
+    bool large;            /* its head was: the arena's first block is not worth keeping */
     size_t fields_max;
 
     /* the response */

@@ -30,6 +30,8 @@ void zq_exchange_free(struct zq_http_exchange *ex)
 {
     struct zq_http_server *server = ex->conn->server;
     ex->pub.magic = 0;
+    if (ex->large)
+        zq_arena_fini(&ex->pub.arena);
     if (server->n_free >= FREE_MAX) {
         zq_arena_fini(&ex->pub.arena);
         free(ex);
@@ -138,6 +140,10 @@ void zq_exchange_settle(struct zq_http_exchange *ex)
     const struct zq_config *config = conn->server->config;
     settle(conn, &ex->read_deadline_ms, zq_body_wants_read(ex), config->timeout_request_body);
     settle(conn, &ex->write_deadline_ms, conn->out.n > 0 || ex->blocked, config->timeout_write);
+    if (conn->peer_finished && ex->gone_deadline_ms == 0) {
+        ex->gone_progress = ex->progress;
+        ex->gone_deadline_ms = zq_conn_now(conn) + ZQ_GONE_AFTER_MS;
+    }
     zq_conn_arm(conn, ex->gone_deadline_ms);
 }
 

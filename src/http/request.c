@@ -4,6 +4,8 @@
 
 /* Of a request line that is refused before its end, so much is kept for the log. */
 #define REFUSED_LINE_MAX 1024
+/* A larger head gets a block of its own in the arena, of its size. */
+#define LARGE_HEAD 4000
 
 static void identify(struct zq_request *request)
 {
@@ -86,6 +88,7 @@ static void accept_head(struct zq_conn *conn, struct zq_slice head, bool more)
     if (ex == NULL)
         return;
     struct zq_slice copy = zq_arena_copy(&ex->pub.arena, head);
+    ex->large = head.n > LARGE_HEAD;
     unsigned status = copy.p != NULL ? 0 : 503;
     if (status == 0) {
         fill_line(ex, copy.p);

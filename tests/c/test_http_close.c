@@ -1,17 +1,10 @@
-/* src/http: time limits, clients that leave, lingering closes, cuts and draining. */
+/* src/http: time limits, clients that leave, cuts and draining.
+ * Lingering closes are in test_http_linger.c. */
 #include "test_http_rig.h"
 
 #include "http/connection.h"
 
-#include <malloc.h>
-#include <poll.h>
-#include <pthread.h>
-#include <stdatomic.h>
 #include <sys/resource.h>
-
-#define GET(path) "GET " path " HTTP/1.1\r\nHost: a\r\n\r\n"
-#define POST(path, fields, body) "POST " path " HTTP/1.1\r\nHost: a\r\n" fields "\r\n" body
-#define CHUNKED "Transfer-Encoding: chunked\r\n"
 
 static void send_now(const char *text)
 {
@@ -217,6 +210,21 @@ static void a_half_closed_client_that_takes_nothing_for_a_second_is_gone(void **
     expect_log("GET /later 200 GONE\n");
 }
 
+/* Also when it had already finished before the request that it waits for was begun. */
+static void a_half_closed_client_may_leave_in_a_later_request(void **state)
+{
+    (void)state;
+    say(GET("/later") GET("/later"));
+    shutdown(rig.client, SHUT_WR);
+    wait_ms(200);
+    reply_text(rig.kept[0], ZQ_SLICE("hello"));
+    hear(HELLO);
+    wait_ms(900);
+    expect_log("GET /later 200 COMPLETE\n");
+    wait_ms(200);
+    expect_log("GET /later 0 GONE\n");
+}
+
 /* Pipelined input that must wait, and the end of the input behind it, must not keep it busy. */
 static void waiting_costs_nothing(void **state)
 {
@@ -274,173 +282,6 @@ static void freeing_the_server_cuts(void **state)
     zq_http_server_free(rig.server);
     expect_log("GET /later 0 CUT\n");
     rig.server = NULL;
-}
-
-/* ---- TCP, with a client that blocks in a thread of its own ---- */
-
-struct blocking_client {
-    struct sockaddr_in address;
-    const char *head;
-    size_t body;    /* bytes to send behind it, whether or not there is an answer */
-    size_t pace_us; /* pause after each 64 KiB */
-    int receive_buffer;
-    bool half_close;
-    char answer[4096];
-    size_t n;
-    int send_error, receive_error;
-    atomic_bool done;
-};
-
-static void *be_a_client(void *arg)
-{
-    struct blocking_client *c = arg;
-    static char zeros[65536];
-    int fd = socket(AF_INET, SOCK_STREAM, 0);
-    if (c->receive_buffer > 0)
-        setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &c->receive_buffer, sizeof(c->receive_buffer));
-    if (connect(fd, (struct sockaddr *)&c->address, sizeof(c->address)) != 0)
-        return NULL;
-    if (send(fd, c->head, strlen(c->head), MSG_NOSIGNAL) < 0)
-        c->send_error = errno;
-    for (size_t left = c->body; left > 0 && c->send_error == 0;) {
-        ssize_t n = send(fd, zeros, left < sizeof(zeros) ? left : sizeof(zeros), MSG_NOSIGNAL);
-        if (n < 0)
-            c->send_error = errno;
-        else
-            left -= (size_t)n;
-        if (c->pace_us > 0)
-            usleep((useconds_t)c->pace_us);
-    }
-    if (c->half_close)
-        shutdown(fd, SHUT_WR);
-    while (c->n < sizeof(c->answer) - 1) {
-        ssize_t n = recv(fd, c->answer + c->n, sizeof(c->answer) - 1 - c->n, 0);
-        if (n < 0)
-            c->receive_error = errno;
-        if (n <= 0)
-            break;
-        c->n += (size_t)n;
-    }
-    close(fd);
-    c->done = true;
-    return NULL;
-}
-
-static int listener = -1;
-
-static void on_accept(struct zq_acceptor *acceptor, int fd)
-{
-    (void)acceptor;
-    zq_http_accept(rig.server, fd);
-}
-
-/* Runs the client to its end against the server. */
-static void converse(struct blocking_client *c)
-{
-    struct zq_acceptor acceptor = {.on_accept = on_accept};
-    socklen_t length = sizeof(c->address);
-    pthread_t thread;
-    hang_up();
-    pump_silently();
-    forget();
-    listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
-    c->address =
-        (struct sockaddr_in){.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    assert_int_equal(bind(listener, (struct sockaddr *)&c->address, length), 0);
-    assert_int_equal(getsockname(listener, (struct sockaddr *)&c->address, &length), 0);
-    assert_int_equal(listen(listener, 10), 0);
-    assert_int_equal(zq_acceptor_start(rig.loop, &acceptor, listener), 0);
-    assert_int_equal(pthread_create(&thread, NULL, be_a_client, c), 0);
-    for (int i = 0; i < 500 && !c->done; i++)
-        wait_ms(16);
-    assert_true(c->done);
-    pthread_join(thread, NULL);
-    zq_acceptor_drain(&acceptor);
-    close(listener);
-}
-
-#define TEN_MB (10u << 20)
-
-/* The client sends all of its ten megabytes before it reads: not one send fails, and the answer is
- * there in full. */
-static void expect_413_reaches(const char *head, size_t body, size_t pace_us)
-{
-    struct blocking_client c = {.head = head, .body = body, .pace_us = pace_us};
-    rig.config.limit_request_body = 1000;
-    converse(&c);
-    assert_int_equal(c.send_error, 0);
-    assert_int_equal(c.receive_error, 0);
-    assert_memory_equal(c.answer, "HTTP/1.1 413 ", 13);
-    assert_non_null(strstr(c.answer, "larger than the server allows.\n"));
-    expect_log("POST /echo 413 REFUSED\n");
-}
-
-static void a_413_reaches_a_client_that_is_still_sending(void **state)
-{
-    (void)state;
-    expect_413_reaches(POST("/echo", "Content-Length: 10485760\r\n", ""), TEN_MB, 0);
-    expect_413_reaches(POST("/echo", CHUNKED, "a00000\r\n"), TEN_MB, 0);
-    /* At 5 MB a second: two seconds. */
-    expect_413_reaches(POST("/echo", "Content-Length: 10485760\r\n", ""), TEN_MB, 12500);
-}
-
-static void an_early_answer_reaches_a_client_that_is_still_sending(void **state)
-{
-    struct blocking_client c = {.head = POST("/hello", "Content-Length: 10485760\r\n", ""),
-                                .body = TEN_MB};
-    (void)state;
-    converse(&c);
-    assert_int_equal(c.send_error, 0);
-    assert_string_equal(c.answer, LAST_HELLO);
-}
-
-/* Lingering ends when the client is silent for a second, and in any case after five. */
-static void lingering_is_bounded(void **state)
-{
-    struct blocking_client c = {.head = POST("/hello", "Content-Length: 999999999\r\n", ""),
-                                .body = 65536 * 100,
-                                .pace_us = 100000};
-    int64_t before = zq_now_ms();
-    (void)state;
-    connect_pair(0);
-    say(GET("/hello?close"));
-    hear(LAST_HELLO);
-    assert_true(rig.hung_up);
-    assert_int_equal(zq_http_connections(rig.server), 1);
-    wait_ms(900);
-    assert_int_equal(zq_http_connections(rig.server), 1);
-    wait_ms(200);
-    assert_int_equal(zq_http_connections(rig.server), 0);
-
-    before = zq_now_ms();
-    converse(&c); /* would take ten seconds */
-    assert_in_range(zq_now_ms() - before, 4000, 8000);
-    assert_int_not_equal(c.send_error, 0);
-    assert_string_equal(c.answer, LAST_HELLO); /* and still has it */
-}
-
-static void a_close_delimited_response_that_is_cut_ends_in_a_reset(void **state)
-{
-    struct blocking_client c = {.head = "GET /abort HTTP/1.0\r\n\r\n"};
-    (void)state;
-    converse(&c);
-    assert_int_equal(c.receive_error, ECONNRESET);
-    expect_log("GET /abort 200 CUT\n");
-    struct blocking_client whole = {.head = "GET /stream HTTP/1.0\r\n\r\n"};
-    converse(&whole);
-    assert_int_equal(whole.receive_error, 0);
-    assert_non_null(strstr(whole.answer, "\r\n\r\nonetwotwotwotwotwotwothree"));
-}
-
-static void a_half_closing_blocking_client_is_answered(void **state)
-{
-    struct blocking_client c = {.head = GET("/hello") GET("/stream") GET("/hello"),
-                                .half_close = true};
-    (void)state;
-    converse(&c);
-    assert_int_equal(c.receive_error, 0);
-    assert_ptr_equal(strstr(c.answer, HELLO "HTTP/1.1 200"), c.answer);
-    assert_string_equal(c.answer + c.n - strlen(HELLO), HELLO);
 }
 
 /* ---- draining ---- */
@@ -570,15 +411,11 @@ int main(void)
         TEST(the_middle_of_a_request_answers_nothing),
         TEST(a_half_closed_client_gets_its_answer),
         TEST(a_half_closed_client_that_takes_nothing_for_a_second_is_gone),
+        TEST(a_half_closed_client_may_leave_in_a_later_request),
         TEST(waiting_costs_nothing),
         TEST(a_failed_write_ends_when_the_turn_ends),
         TEST(an_aborted_response_is_seen_as_incomplete),
         TEST(freeing_the_server_cuts),
-        TEST(a_413_reaches_a_client_that_is_still_sending),
-        TEST(an_early_answer_reaches_a_client_that_is_still_sending),
-        TEST(lingering_is_bounded),
-        TEST(a_close_delimited_response_that_is_cut_ends_in_a_reset),
-        TEST(a_half_closing_blocking_client_is_answered),
         TEST(draining_closes_idle_connections_at_once),
         TEST(draining_answers_what_has_begun),
         TEST(draining_looks_into_the_socket),

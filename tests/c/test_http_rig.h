@@ -24,6 +24,10 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#define GET(path) "GET " path " HTTP/1.1\r\nHost: a\r\n\r\n"
+#define POST(path, fields, body) "POST " path " HTTP/1.1\r\nHost: a\r\n" fields "\r\n" body
+#define CHUNKED "Transfer-Encoding: chunked\r\n"
+#define REPLY(length, body) "HTTP/1.1 200 OK\r\nContent-Length: " length "\r\n\r\n" body
 #define HELLO "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"
 #define LAST_HELLO "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\nhello"
 
@@ -436,6 +440,29 @@ static inline void expect_log(const char *lines)
 {
     assert_string_equal(rig.log, lines);
     rig.log[0] = '\0';
+}
+
+/* All that a client and the log have got, to be compared with what another way gives. */
+struct outcome {
+    char *heard;
+    char log[1024];
+};
+
+static inline struct outcome take_outcome(void)
+{
+    struct outcome out;
+    pump();
+    out.heard = strdup(heard_text());
+    snprintf(out.log, sizeof(out.log), "%.1000s", rig.log);
+    return out;
+}
+
+static inline void expect_same(const struct outcome *expected)
+{
+    struct outcome actual = take_outcome();
+    assert_string_equal(actual.heard, expected->heard);
+    assert_string_equal(actual.log, expected->log);
+    free(actual.heard);
 }
 
 /* ---- set up ---- */
