@@ -121,8 +121,11 @@ static void stop_all(void)
 /* What is still open is cut when the threads are freed, and has its line in the access log. */
 static void on_drain_deadline(struct zq_timer *timer)
 {
+    char limit[32];
+
     (void)timer;
-    zq_log(ZQ_LOG_WARNING, "requests are still in flight: they are cut");
+    zq_format_duration(the_front->config->timeout_graceful_shutdown, limit);
+    zq_log(ZQ_LOG_WARNING, "requests are still in flight after %s: they are cut", limit);
     the_front->cut = true;
     stop_all();
 }
