@@ -83,7 +83,6 @@ struct zq_reader {
     uint64_t seen;                    /* how far the content went at the last look */
     struct zq_fields request;
     bool shared;   /* attached to an entry that may change: look under its lock */
-    bool leads;    /* the entry is for its request */
     bool told;     /* notified since the last look */
     bool released; /* the response is not for it */
 };

@@ -159,7 +159,9 @@ static bool join_filling(struct lookup *l, struct zq_entry *entry)
  * not tell the two requests apart. */
 static bool join_waiting(struct lookup *l, struct zq_entry *entry, struct zq_slice hint)
 {
-    if (entry->copy == NULL || !zq_vary_alike(hint, &entry->copy->fields, l->request->fields))
+    const struct zq_fields *leader = zq_entry_request(entry);
+
+    if (leader == NULL || !zq_vary_alike(hint, leader, l->request->fields))
         return false;
     zq_reader_attach(l->reader, entry);
     return true;
@@ -249,47 +251,35 @@ static int pass(struct zq_reader *reader, struct zq_writer *writer)
 
     if (entry == NULL)
         return ZQ_ENOMEM;
-    reader->leads = true;
-    zq_reader_attach(reader, entry);
-    zq_entry_open(entry, writer);
+    zq_entry_open(entry, reader, writer);
     return ZQ_CACHE_PASS;
 }
 
 /* What a new fill needs, made before the shard is locked and counted as a whole. */
 struct fill {
     struct zq_entry *entry;
-    struct zq_request_copy *copy; /* NULL: nobody is to wait on it */
-    struct zq_slot *slot;         /* used if the key has none */
+    struct zq_slot *slot; /* used if the key has none */
     uint64_t bytes;
 };
-
-static uint64_t fill_bytes(const struct lookup *l, bool waitable)
-{
-    return sizeof(struct zq_entry) + zq_slot_bytes(l->key.n) +
-           (waitable ? zq_request_copy_bytes(l->request->fields) : 0);
-}
 
 /* Gives up what of a fill was not used. */
 static void fill_fini(struct lookup *l, struct fill *f)
 {
     if (f->entry != NULL)
         zq_entry_unref(f->entry);
-    zq_request_copy_free(f->copy);
     if (f->slot != NULL)
         zq_cache_dealloc(f->slot, zq_slot_bytes(l->key.n));
     zq_store_release(l->cache, f->bytes);
 }
 
-static bool fill_init(struct lookup *l, struct fill *f, bool waitable)
+static bool fill_init(struct lookup *l, struct fill *f)
 {
     f->entry = zq_entry_new();
     f->slot = zq_slot_new(l->key, l->hash);
-    if (waitable)
-        f->copy = zq_request_copy_new(l->request->fields);
-    return f->entry != NULL && f->slot != NULL && (f->copy != NULL || !waitable);
+    return f->entry != NULL && f->slot != NULL;
 }
 
-/* Hands the entry, the copy and, where there was none, the slot over to the index. Shard locked. */
+/* Hands the entry and, where there was none, the slot over to the index. Shard locked. */
 static void fill_link(struct lookup *l, struct fill *f, struct zq_slot *slot,
                       struct zq_writer *writer)
 {
@@ -305,28 +295,23 @@ static void fill_link(struct lookup *l, struct fill *f, struct zq_slot *slot,
     entry->shard = l->shard;
     entry->traits = l->traits;
     entry->request_ms = l->now_ms;
-    entry->copy = f->copy;
-    entry->counted = sizeof(*entry) + (f->copy != NULL ? f->copy->bytes : 0);
+    entry->counted = sizeof(*entry);
     f->bytes -= entry->counted;
-    f->copy = NULL;
     f->entry = NULL;
-    l->reader->leads = true;
-    zq_reader_attach(l->reader, entry);
-    zq_entry_open(entry, writer);
-    zq_store_add_fill(slot, entry);
+    zq_entry_open(entry, l->reader, writer);
+    zq_store_add_fill(slot, entry, !l->marked);
 }
 
 /* Looks again, as the store may have changed while the fill was made. PASS when there is no room.
  */
 static int lead(struct lookup *l, struct zq_writer *writer)
 {
-    bool waitable = !l->marked;
-    struct fill f = {.bytes = fill_bytes(l, waitable)};
+    struct fill f = {.bytes = sizeof(struct zq_entry) + zq_slot_bytes(l->key.n)};
     struct zq_slot *slot;
 
     if (!zq_store_reserve(l->cache, f.bytes))
         return pass(l->reader, writer);
-    if (!fill_init(l, &f, waitable)) {
+    if (!fill_init(l, &f)) {
         fill_fini(l, &f);
         return ZQ_ENOMEM;
     }

@@ -54,54 +54,12 @@ void zq_entry_unref(struct zq_entry *entry)
         entry_free(entry);
 }
 
-/* ---- a request's copy ---- */
-
-size_t zq_request_copy_bytes(const struct zq_fields *fields)
-{
-    size_t bytes = sizeof(struct zq_request_copy) + fields->n * sizeof(struct zq_field);
-
-    for (size_t i = 0; i < fields->n; i++)
-        bytes += fields->v[i].name.n + fields->v[i].value.n;
-    return bytes;
-}
-
-static struct zq_slice put(char **to, struct zq_slice s)
-{
-    struct zq_slice copy = zq_slice(*to, s.n);
-
-    if (s.n > 0)
-        memcpy(*to, s.p, s.n);
-    *to += s.n;
-    return copy;
-}
-
-struct zq_request_copy *zq_request_copy_new(const struct zq_fields *fields)
-{
-    size_t bytes = zq_request_copy_bytes(fields);
-    struct zq_request_copy *copy = zq_cache_alloc(bytes);
-
-    if (copy == NULL)
-        return NULL;
-    copy->bytes = bytes;
-    copy->fields = (struct zq_fields){.v = copy->v, .n = fields->n};
-    char *to = (char *)(copy->v + fields->n);
-    for (size_t i = 0; i < fields->n; i++) {
-        copy->v[i].name = put(&to, fields->v[i].name);
-        copy->v[i].value = put(&to, fields->v[i].value);
-    }
-    return copy;
-}
-
-void zq_request_copy_free(struct zq_request_copy *copy)
-{
-    if (copy != NULL)
-        zq_cache_dealloc(copy, copy->bytes);
-}
-
 /* ---- the writer ---- */
 
-void zq_entry_open(struct zq_entry *entry, struct zq_writer *writer)
+void zq_entry_open(struct zq_entry *entry, struct zq_reader *leader, struct zq_writer *writer)
 {
+    zq_reader_attach(leader, entry);
+    entry->leader = leader;
     writer->entry = entry;
     entry->writer = writer;
 }
@@ -144,27 +102,16 @@ struct arrival {
     size_t head_bytes;
 };
 
-/* The leader's request: its copy, or, as nobody can join without one, that of the only reader. */
-static const struct zq_fields *leader_request(const struct zq_entry *entry)
-{
-    ZQ_LOCK_HELD(&entry->lock);
-    if (entry->copy != NULL)
-        return &entry->copy->fields;
-    if (zq_list_empty(&entry->readers))
-        return NULL;
-    return &ZQ_CONTAINER(entry->readers.next, struct zq_reader, node)->request;
-}
-
 static int gather_vary(struct zq_entry *entry, struct arrival *a)
 {
     int error = 0;
 
     zq_lock_take(&entry->lock);
-    const struct zq_fields *request = leader_request(entry);
+    const struct zq_fields *request = zq_entry_request(entry);
     if (request != NULL)
         error = zq_vary_build(&a->vary, a->response->fields, request);
     else
-        a->shareable = false;
+        a->shareable = false; /* nobody knows for which requests it is right */
     zq_lock_give(&entry->lock);
     return error;
 }
@@ -240,7 +187,8 @@ static void release_others(struct zq_entry *entry, const struct arrival *a)
     for (struct zq_node *n = entry->readers.next; n != &entry->readers; n = next) {
         struct zq_reader *reader = ZQ_CONTAINER(n, struct zq_reader, node);
         next = n->next;
-        if (!reader->leads && !(a->shareable && zq_vary_match(entry->vary, &reader->request)))
+        if (reader != entry->leader &&
+            !(a->shareable && zq_vary_match(entry->vary, &reader->request)))
             zq_reader_release(reader);
     }
 }

@@ -10,9 +10,10 @@
  * Who may touch what:
  *   shard lock   slot, link
  *   queue lock   queued
- *   entry lock   state, readers (and what the cache keeps in them), writer, first, length, the head
+ *   entry lock   state, readers (and what the cache keeps in them), leader, copy, writer, first,
+ *                length, the head
  *   the writer   is alone in writing retained, length, tail; so it reads them without the lock
- *   for good     cache, shard, traits, request_ms, copy until the head
+ *   for good     cache, shard, traits, request_ms
  */
 #ifndef ZQ_CACHE_ENTRY_H
 #define ZQ_CACHE_ENTRY_H
@@ -39,7 +40,7 @@ struct zq_segment {
 /* A stored response of known length is one segment up to this. */
 #define ZQ_SEGMENT_WHOLE_MAX (1u << 20)
 
-/* A copy of a request's fields, for the head to be judged by when the leader may have left. */
+/* A copy of the leader's request, made when it leaves others behind: the head is judged by it. */
 struct zq_request_copy {
     size_t bytes; /* of the allocation */
     struct zq_fields fields;
@@ -85,6 +86,7 @@ struct zq_entry {
     uint64_t told_limit;      /* how far the writer was last told it may go */
     unsigned traits;          /* of the leader's request */
     int64_t request_ms;
+    struct zq_reader *leader; /* the reader that the fetch is for; NULL when it has left */
     struct zq_request_copy *copy;
 };
 #define ZQ_ENTRY_MAGIC 0x5a51454eu
@@ -101,14 +103,20 @@ struct zq_entry *zq_entry_new(void);
 void zq_entry_ref(struct zq_entry *entry);
 void zq_entry_unref(struct zq_entry *entry); /* no entry lock held */
 
-size_t zq_request_copy_bytes(const struct zq_fields *fields);
-struct zq_request_copy *zq_request_copy_new(const struct zq_fields *fields); /* NULL: no memory */
-void zq_request_copy_free(struct zq_request_copy *copy);
-
-/* Opens the writer; takes over a reference. */
-void zq_entry_open(struct zq_entry *entry, struct zq_writer *writer);
+/* Attaches the reader that it is for, and opens the writer, which takes over the reference of
+ * zq_entry_new. Not shared yet. */
+void zq_entry_open(struct zq_entry *entry, struct zq_reader *leader, struct zq_writer *writer);
 /* COMPLETE, frozen, all told. Takes the entry's lock. */
 void zq_entry_freeze(struct zq_entry *entry);
+
+/* ---- the leader's request (leader.c) ---- */
+
+/* The leader leaves. While others wait for the head its request is kept, if there is room. Entry
+ * locked. */
+void zq_entry_lose_leader(struct zq_entry *entry);
+/* The leader's request, or NULL when nothing is known of it any more. Entry locked. */
+const struct zq_fields *zq_entry_request(const struct zq_entry *entry);
+void zq_request_copy_free(struct zq_request_copy *copy); /* NULL is fine */
 
 /* ---- readers (reader.c) ---- */
 

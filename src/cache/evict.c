@@ -13,7 +13,7 @@
 /* Walks and looks for marks without success after which there is no room: every shard is asked. */
 #define BARREN_MAX ZQ_STORE_SHARDS
 
-static bool try_add(struct zq_cache *cache, uint64_t bytes)
+bool zq_store_try_reserve(struct zq_cache *cache, uint64_t bytes)
 {
     uint_least64_t used = atomic_load_explicit(&cache->used, memory_order_relaxed);
 
@@ -124,7 +124,7 @@ bool zq_store_reserve(struct zq_cache *cache, uint64_t bytes)
     ZQ_LOCK_NONE_HELD();
     if (bytes > cache->size)
         return false;
-    while (!try_add(cache, bytes)) {
+    while (!zq_store_try_reserve(cache, bytes)) {
         if (evict_variant(cache) || evict_mark(cache))
             barren = 0;
         else if (++barren == BARREN_MAX)

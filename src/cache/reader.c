@@ -69,6 +69,7 @@ void zq_readers_tell_more(struct zq_entry *entry)
 void zq_readers_unlink(struct zq_entry *entry)
 {
     ZQ_LOCK_HELD(&entry->lock);
+    entry->leader = NULL;
     while (!zq_list_empty(&entry->readers))
         zq_list_remove(entry->readers.next);
 }
@@ -282,6 +283,8 @@ void zq_reader_detach(struct zq_reader *reader)
         zq_lock_take(&entry->lock);
         if (!zq_list_empty(&reader->node)) {
             zq_list_remove(&reader->node);
+            if (entry->leader == reader)
+                zq_entry_lose_leader(entry);
             zq_segments_trim(entry);
             tell_writer(entry);
         }

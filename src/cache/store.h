@@ -68,6 +68,8 @@ static inline struct zq_shard *zq_store_shard(struct zq_cache *cache, uint64_t h
  * be evicted) or too much. No lock may be held. Release: zq_store_release. */
 bool zq_store_reserve(struct zq_cache *cache, uint64_t bytes);
 void zq_store_release(struct zq_cache *cache, uint64_t bytes);
+/* The same without evicting; any lock may be held. */
+bool zq_store_try_reserve(struct zq_cache *cache, uint64_t bytes);
 
 /* Variants come and go with their shard locked; both lock the queue. */
 void zq_queue_add(struct zq_cache *cache, struct zq_entry *entry);
@@ -100,8 +102,8 @@ void zq_slot_clear(struct zq_cache *cache, struct zq_shard *shard, struct zq_slo
 /* Gives the references of what was dropped. No lock may be held. */
 void zq_store_unref_all(struct zq_node *dropped);
 
-/* Links a fill; the slot takes a reference. Shard locked. */
-void zq_store_add_fill(struct zq_slot *slot, struct zq_entry *entry);
+/* Links a fill; the slot takes a reference. `first`: it may be joined. Shard locked. */
+void zq_store_add_fill(struct zq_slot *slot, struct zq_entry *entry, bool first);
 /* A fill's head proved storable: it may be joined from now on, and the key's mark goes. False when
  * it is not in the index any more. Locks the shard. */
 bool zq_store_confirm_fill(struct zq_entry *entry);

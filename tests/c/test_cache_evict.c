@@ -243,7 +243,7 @@ static void what_finds_no_room_gets_a_window(void **state)
 /* Not even room for a fetch to be known of, or for a head. */
 static void a_full_cache_passes(void **state)
 {
-    struct zq_cache *cache = zq_cache_new(400);
+    struct zq_cache *cache = zq_cache_new(200);
     struct rig_client c = {0};
     char fields[1024] = FRESH "\nx: ";
 

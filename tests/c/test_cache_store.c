@@ -412,7 +412,7 @@ static void no_memory(void **state)
         assert_null(c.reader.entry);
         assert_int_equal(zq_cache_used(cache), 0);
     }
-    assert_int_equal(refused, 4); /* key, entry, slot, copy */
+    assert_int_equal(refused, 3); /* key, entry, slot */
 
     zq_cache_alloc_fails_at = 1;
     assert_int_equal(rig_head(&c, .fields = RIG_FRESH), ZQ_ENOMEM);

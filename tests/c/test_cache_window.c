@@ -1,6 +1,7 @@
 /* What is kept of a response that is not stored, and when its writer may go on or give up. */
 #include "test_cache_rig.h"
 
+#include "cache/alloc.h"
 #include "cache/entry.h"
 
 #define OBJECT_MAX (RIG_SIZE / 8)
@@ -232,22 +233,41 @@ static void a_storable_fill_goes_on_alone(void **state)
     rig_leave(&c);
 }
 
-/* A marked key's leader has no copy of its request; the head comes after it has left. */
+/* The head comes after all have left: nobody knows any more for whom it is. */
 static void a_head_without_anybody(void **state)
 {
-    struct rig_client c = {0};
+    struct rig_client c = {0}, other = {0};
 
     assert_int_equal(rig_get(*state, &c, .now_ms = 0), ZQ_CACHE_LEAD);
-    assert_int_equal(rig_head(&c, .status = 500), 0);
-    rig_end(&c, true, ZQ_READER_COMPLETE);
-    assert_int_equal(rig_get(*state, &c, .now_ms = 0), ZQ_CACHE_LEAD);
     rig_leave(&c);
+    assert_int_equal(rig_get(*state, &other, .now_ms = 0), ZQ_CACHE_LEAD);
+    zq_entry_fail(&other.writer, 502);
+    rig_leave(&other);
     assert_int_equal(rig_head(&c, .fields = RIG_FRESH "\nVary: a"), 0);
     assert_true(zq_writer_abandoned(&c.writer));
     zq_entry_finish(&c.writer, true);
     assert_int_equal(rig_get(*state, &c, .now_ms = 0), ZQ_CACHE_LEAD);
     zq_entry_fail(&c.writer, 502);
     rig_leave(&c);
+}
+
+/* No memory to keep the request of a leader that leaves others behind: they are released. */
+static void a_leader_whose_request_cannot_be_kept(void **state)
+{
+#ifdef ZQ_DEBUG
+    struct rig_client c = {0}, waiter = {0};
+
+    assert_int_equal(rig_get(*state, &c, .fields = "a: 1"), ZQ_CACHE_LEAD);
+    assert_int_equal(rig_get(*state, &waiter, .fields = "a: 1"), ZQ_CACHE_JOIN);
+    uint64_t used = zq_cache_used(*state);
+    zq_cache_alloc_fails_at = 1;
+    rig_leave(&c);
+    assert_int_equal(zq_cache_used(*state), used);
+    assert_int_equal(rig_head(&c, .fields = RIG_FRESH), 0);
+    assert_int_equal(rig_state(&waiter), ZQ_READER_RELEASED);
+    rig_leave(&waiter);
+    zq_entry_finish(&c.writer, false);
+#endif
 }
 
 int main(void)
@@ -264,6 +284,7 @@ int main(void)
         RIG_TEST(before_the_head_nobody_profits),
         RIG_TEST(a_storable_fill_goes_on_alone),
         RIG_TEST(a_head_without_anybody),
+        RIG_TEST(a_leader_whose_request_cannot_be_kept),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,71 @@
+/* The request that an entry is for. While its reader is attached it lends its fields; when it
+ * leaves others waiting for the head, they are copied, for the head is judged by them. */
+#include "cache/alloc.h"
+#include "cache/entry.h"
+#include "cache/store.h"
+
+static size_t copy_bytes(const struct zq_fields *fields)
+{
+    size_t bytes = sizeof(struct zq_request_copy) + fields->n * sizeof(struct zq_field);
+
+    for (size_t i = 0; i < fields->n; i++)
+        bytes += fields->v[i].name.n + fields->v[i].value.n;
+    return bytes;
+}
+
+static struct zq_slice put(char **to, struct zq_slice s)
+{
+    struct zq_slice copy = zq_slice(*to, s.n);
+
+    if (s.n > 0)
+        memcpy(*to, s.p, s.n);
+    *to += s.n;
+    return copy;
+}
+
+static struct zq_request_copy *copy_new(const struct zq_fields *fields, size_t bytes)
+{
+    struct zq_request_copy *copy = zq_cache_alloc(bytes);
+
+    if (copy == NULL)
+        return NULL;
+    copy->bytes = bytes;
+    copy->fields = (struct zq_fields){.v = copy->v, .n = fields->n};
+    char *to = (char *)(copy->v + fields->n);
+    for (size_t i = 0; i < fields->n; i++) {
+        copy->v[i].name = put(&to, fields->v[i].name);
+        copy->v[i].value = put(&to, fields->v[i].value);
+    }
+    return copy;
+}
+
+void zq_request_copy_free(struct zq_request_copy *copy)
+{
+    if (copy != NULL)
+        zq_cache_dealloc(copy, copy->bytes);
+}
+
+void zq_entry_lose_leader(struct zq_entry *entry)
+{
+    const struct zq_fields *request = &entry->leader->request;
+    size_t bytes = copy_bytes(request);
+
+    ZQ_LOCK_HELD(&entry->lock);
+    entry->leader = NULL;
+    if (entry->state != ZQ_ENTRY_WAITING || zq_list_empty(&entry->readers) ||
+        !zq_store_try_reserve(entry->cache, bytes))
+        return;
+    entry->copy = copy_new(request, bytes);
+    if (entry->copy != NULL)
+        entry->counted += bytes;
+    else
+        zq_store_release(entry->cache, bytes);
+}
+
+const struct zq_fields *zq_entry_request(const struct zq_entry *entry)
+{
+    ZQ_LOCK_HELD(&entry->lock);
+    if (entry->leader != NULL)
+        return &entry->leader->request;
+    return entry->copy != NULL ? &entry->copy->fields : NULL;
+}
