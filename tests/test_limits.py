@@ -220,9 +220,11 @@ def test_limit_connections_503():
         with server.client() as a, server.client() as b:
             assert a.request("/").status == 200
             assert b.request("/").status == 200
-            response = server.get("/")
-            assert response.status == 503
-            assert response.get("retry-after")
+            with server.client() as c:
+                response = c.request("/")
+                assert response.status == 503
+                assert response.get("retry-after")
+                assert c.closed()  # it would hold the place of another
             assert server.get(cached).body == b"warm"
         wait_for(lambda: server.get("/").status == 200, "connections are free again")
 

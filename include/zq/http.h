@@ -167,6 +167,9 @@ size_t zq_exchange_write(struct zq_exchange *exchange, const struct iovec *body,
 void zq_exchange_error(struct zq_exchange *exchange, unsigned status, int retry_after_s,
                        struct zq_slice cache_status);
 
+/* The connection ends behind this exchange's response, which is not started yet. */
+void zq_exchange_close_after(struct zq_exchange *exchange);
+
 /* Cuts the connection so that the client can tell that the response is incomplete. */
 void zq_exchange_abort(struct zq_exchange *exchange);
 

@@ -52,20 +52,29 @@ static struct zq_slice cache_status(const struct serving *s, const struct zq_ent
 
 /* ---- deciding ---- */
 
-static bool over_limit(struct front_thread *thread)
+static bool too_many_calls(const struct front *front)
 {
-    const struct zq_config *c = thread->front->config;
+    int64_t limit = front->config->limit_concurrency;
 
-    if (c->limit_concurrency > 0 &&
-        atomic_load_explicit(&thread->front->calls, memory_order_relaxed) >=
-            (uint64_t)c->limit_concurrency)
-        return true;
-    return c->limit_connections > 0 && front_connections(thread) > (uint64_t)c->limit_connections;
+    return limit > 0 &&
+           atomic_load_explicit(&front->calls, memory_order_relaxed) >= (uint64_t)limit;
+}
+
+/* Connections over the limit are taken for the sake of warm hits, but not kept when they turn out
+ * to want more. */
+static bool too_many_connections(struct serving *s)
+{
+    int64_t limit = s->thread->front->config->limit_connections;
+
+    if (limit == 0 || front_connections(s->thread) <= (uint64_t)limit)
+        return false;
+    zq_exchange_close_after(s->exchange);
+    return true;
 }
 
 static void call_application(struct serving *s, struct zq_writer *writer)
 {
-    if (over_limit(s->thread)) {
+    if (too_many_calls(s->thread->front) || too_many_connections(s)) {
         zq_entry_fail(writer, 503);
         return;
     }

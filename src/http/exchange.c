@@ -159,6 +159,11 @@ struct zq_http_server *zq_exchange_server(struct zq_exchange *exchange)
     return zq_exchange_of(exchange)->conn->server;
 }
 
+void zq_exchange_close_after(struct zq_exchange *exchange)
+{
+    zq_exchange_of(exchange)->client_keeps = false;
+}
+
 void zq_exchange_abort(struct zq_exchange *exchange)
 {
     struct zq_http_exchange *ex = zq_exchange_of(exchange);
