@@ -20,6 +20,13 @@ struct vec {
     char chunk_size[CHUNK_SIZE_MAX];
 };
 
+/* Not the whole of it is zeroed: that would cost more than all else here. */
+static void vec_init(struct vec *vec)
+{
+    vec->n = 0;
+    vec->bytes = 0;
+}
+
 static void vec_add(struct vec *vec, const void *p, size_t n)
 {
     if (n == 0)
@@ -227,10 +234,8 @@ static size_t send_content(struct zq_http_exchange *ex, struct vec *vec, const s
         zq_exchange_cut(ex, ZQ_EXCHANGE_CUT);
         return offered;
     }
-    while (send_once(ex, vec, &cursor, end) && cursor.left > 0) {
-        vec->n = 0;
-        vec->bytes = 0;
-    }
+    while (send_once(ex, vec, &cursor, end) && cursor.left > 0)
+        vec_init(vec);
     if (ex->conn->broken)
         return offered; /* on_done is on its way */
     size_t left = cursor.left;
@@ -272,20 +277,44 @@ static const char *connection_field(const struct zq_http_exchange *ex)
     return ex->pub.request.version_minor == 0 ? "Connection: keep-alive\r\n" : "";
 }
 
-static void add_head(struct zq_http_exchange *ex, struct vec *vec, char *text, size_t size,
+/* Without printf, which would be a good part of what a warm hit costs. */
+static char *put_text(char *to, const char *text)
+{
+    size_t n = strlen(text);
+    memcpy(to, text, n);
+    return to + n;
+}
+
+static char *put_number(char *to, uint64_t number)
+{
+    char digits[20];
+    size_t n = sizeof(digits);
+    do {
+        digits[--n] = (char)('0' + number % 10);
+        number /= 10;
+    } while (number > 0);
+    memcpy(to, digits + n, sizeof(digits) - n);
+    return to + sizeof(digits) - n;
+}
+
+/* Five lines of at most 40 bytes. */
+#define HEAD_TEXT_SIZE 256
+
+static void add_head(struct zq_http_exchange *ex, struct vec *vec, char text[HEAD_TEXT_SIZE],
                      const struct zq_response_head *head)
 {
-    char length[48] = "", age[40] = "";
+    char *to = text;
     if (shows_length(head))
-        snprintf(length, sizeof(length), "Content-Length: %lld\r\n",
-                 (long long)head->content_length);
+        to = put_text(put_number(put_text(to, "Content-Length: "), (uint64_t)head->content_length),
+                      "\r\n");
     if (head->age >= 0)
-        snprintf(age, sizeof(age), "Age: %lld\r\n", (long long)head->age);
-    int n = snprintf(text, size, "%s%s%s%s%s", length, age,
-                     ex->framing == ZQ_FRAMING_CHUNKED ? "Transfer-Encoding: chunked\r\n" : "",
-                     connection_field(ex), head->cache_status.n > 0 ? "Cache-Status: " : "\r\n");
+        to = put_text(put_number(put_text(to, "Age: "), (uint64_t)head->age), "\r\n");
+    if (ex->framing == ZQ_FRAMING_CHUNKED)
+        to = put_text(to, "Transfer-Encoding: chunked\r\n");
+    to = put_text(to, connection_field(ex));
+    to = put_text(to, head->cache_status.n > 0 ? "Cache-Status: " : "\r\n");
     vec_add(vec, head->block.p, head->block.n);
-    vec_add(vec, text, (size_t)n);
+    vec_add(vec, text, (size_t)(to - text));
     if (head->cache_status.n > 0) {
         vec_add(vec, head->cache_status.p, head->cache_status.n);
         vec_add(vec, "\r\n\r\n", 4);
@@ -295,12 +324,13 @@ static void add_head(struct zq_http_exchange *ex, struct vec *vec, char *text, s
 static size_t start(struct zq_http_exchange *ex, const struct zq_response_head *head,
                     const struct iovec *body, int n, bool end)
 {
-    struct vec vec = {.n = 0};
-    char text[256];
+    struct vec vec;
+    char text[HEAD_TEXT_SIZE];
+    vec_init(&vec);
     ZQ_ASSERT(ex->phase == ZQ_RESPONSE_NONE);
     ZQ_ASSERT(head->status >= 200 && head->status <= 999);
     choose_framing(ex, head);
-    add_head(ex, &vec, text, sizeof(text), head);
+    add_head(ex, &vec, text, head);
     ex->phase = ZQ_RESPONSE_OPEN;
     ex->pub.status = head->status;
     ex->continue_pending = false;
@@ -345,7 +375,8 @@ size_t zq_exchange_write(struct zq_exchange *exchange, const struct iovec *body,
 {
     struct zq_http_exchange *ex = zq_exchange_of(exchange);
     struct zq_conn *conn = ex->conn;
-    struct vec vec = {.n = 0};
+    struct vec vec;
+    vec_init(&vec);
     if (zq_respond_is_over(ex))
         return iov_bytes(body, n);
     ZQ_ASSERT(ex->phase == ZQ_RESPONSE_OPEN);
