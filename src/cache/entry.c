@@ -211,6 +211,7 @@ static void publish(struct zq_entry *entry, const struct arrival *a)
     entry->retained = a->retained;
     entry->state = ZQ_ENTRY_FILLING;
     release_others(entry, a);
+    zq_readers_find_slowest(entry);
     zq_readers_tell(entry);
     zq_lock_give(&entry->lock);
     zq_request_copy_free(copy);

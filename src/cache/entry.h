@@ -82,9 +82,11 @@ struct zq_entry {
 
     struct zq_lock lock;
     struct zq_node readers;
+    uint64_t passed;          /* unless retained: the offset of the slowest reader, */
+    unsigned n_passed;        /* and how many are there */
+    unsigned traits;          /* of the leader's request */
     struct zq_writer *writer; /* NULL once closed */
     uint64_t told_limit;      /* how far the writer was last told it may go */
-    unsigned traits;          /* of the leader's request */
     int64_t request_ms;
     struct zq_reader *leader; /* the reader that the fetch is for; NULL when it has left */
     struct zq_request_copy *copy;
@@ -132,7 +134,9 @@ void zq_readers_tell(struct zq_entry *entry);      /* something other than conte
 void zq_readers_tell_more(struct zq_entry *entry); /* content was appended */
 void zq_readers_unlink(struct zq_entry *entry);    /* they will never be told anything again */
 void zq_reader_release(struct zq_reader *reader);
-/* The offset that all readers have passed; the end when there is none. */
+/* The slowest are looked for: the entry has just begun to keep no more than a window. */
+void zq_readers_find_slowest(struct zq_entry *entry);
+/* The offset that all readers have passed; the end when there is none. Not for retained ones. */
 uint64_t zq_readers_passed(const struct zq_entry *entry);
 
 /* ---- content (segment.c) ---- */

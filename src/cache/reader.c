@@ -82,14 +82,35 @@ void zq_reader_release(struct zq_reader *reader)
     tell(reader);
 }
 
+void zq_readers_find_slowest(struct zq_entry *entry)
+{
+    ZQ_LOCK_HELD(&entry->lock);
+    entry->passed = UINT64_MAX;
+    for (struct zq_node *n = entry->readers.next; n != &entry->readers; n = n->next) {
+        uint64_t offset = reader_at(n)->offset;
+        if (offset < entry->passed) {
+            entry->passed = offset;
+            entry->n_passed = 0;
+        }
+        entry->n_passed += offset == entry->passed;
+    }
+}
+
 uint64_t zq_readers_passed(const struct zq_entry *entry)
 {
-    uint64_t passed = entry->length;
+    return zq_list_empty(&entry->readers) ? entry->length : entry->passed;
+}
 
-    for (struct zq_node *n = entry->readers.next; n != &entry->readers; n = n->next)
-        if (reader_at(n)->offset < passed)
-            passed = reader_at(n)->offset;
-    return passed;
+/* A reader went on from an offset, or left there. Only the last of the slowest makes a difference:
+ * a thousand readers in step cost a walk a step, not one for each. */
+static void went_on(struct zq_entry *entry, uint64_t from)
+{
+    ZQ_LOCK_HELD(&entry->lock);
+    if (entry->retained || entry->state == ZQ_ENTRY_WAITING || from != entry->passed ||
+        --entry->n_passed > 0)
+        return;
+    zq_readers_find_slowest(entry);
+    zq_segments_trim(entry);
 }
 
 /* Readers have moved on or left. */
@@ -257,8 +278,9 @@ void zq_reader_advance(struct zq_reader *reader, uint64_t bytes)
 {
     bool locked = enter(reader);
     struct zq_entry *entry = reader->entry;
+    uint64_t from = reader->offset;
 
-    ZQ_ASSERT(bytes <= entry->length - reader->offset);
+    ZQ_ASSERT(bytes <= entry->length - from);
     reader->offset += bytes;
     if (entry->retained)
         remember_segment(reader);
@@ -266,7 +288,8 @@ void zq_reader_advance(struct zq_reader *reader, uint64_t bytes)
         /* It may wait now for more than it saw, and that may have come meanwhile. */
         if (took_all_it_saw(reader) && entry->length > reader->seen)
             tell(reader);
-        zq_segments_trim(entry);
+        if (bytes > 0)
+            went_on(entry, from);
         tell_writer(entry);
     }
     leave(reader, locked);
@@ -285,7 +308,7 @@ void zq_reader_detach(struct zq_reader *reader)
             zq_list_remove(&reader->node);
             if (entry->leader == reader)
                 zq_entry_lose_leader(entry);
-            zq_segments_trim(entry);
+            went_on(entry, reader->offset);
             tell_writer(entry);
         }
         zq_lock_give(&entry->lock);

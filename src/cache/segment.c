@@ -85,6 +85,7 @@ void zq_entry_let_go(struct zq_entry *entry, bool mark)
     entry->retained = false;
     for (struct zq_node *n = entry->readers.next; n != &entry->readers; n = n->next)
         ZQ_CONTAINER(n, struct zq_reader, node)->segment = NULL;
+    zq_readers_find_slowest(entry);
     zq_segments_trim(entry);
     zq_lock_give(&entry->lock);
 }

@@ -179,6 +179,37 @@ static void a_large_stored_response(void **state)
     zq_cache_free(cache);
 }
 
+/* The slowest of several decides, whoever it is, and whether it reads on or leaves. */
+static void the_slowest_reader_decides(void **state)
+{
+    struct rig_client r[3] = {0};
+    struct zq_writer *writer = &r[0].writer;
+
+    assert_int_equal(rig_get(*state, &r[0], .now_ms = 0), ZQ_CACHE_LEAD);
+    assert_int_equal(rig_get(*state, &r[1], .now_ms = 0), ZQ_CACHE_JOIN);
+    assert_int_equal(rig_get(*state, &r[2], .now_ms = 0), ZQ_CACHE_JOIN);
+    assert_int_equal(rig_head(&r[0], .fields = RIG_FRESH, .old = true), 0);
+    for (uint64_t at = 0; at < ZQ_CACHE_WINDOW; at += 4096)
+        rig_append_bytes(&r[0], at, 4096);
+    assert_int_equal(zq_writer_window(writer), 0);
+    assert_int_equal(rig_take_bytes(&r[0], 100000), 100000);
+    assert_int_equal(rig_take_bytes(&r[1], 150000), 150000);
+    assert_int_equal(r[0].writer_news, 0);
+    assert_int_equal(rig_take_bytes(&r[2], 200000), 200000);
+    assert_int_equal(zq_writer_window(writer), 100000);
+    assert_int_equal(r[0].writer_news, 1);
+    rig_leave(&r[2]);
+    assert_int_equal(zq_writer_window(writer), 100000);
+    rig_leave(&r[0]);
+    assert_int_equal(zq_writer_window(writer), 150000);
+    assert_int_equal(rig_take_bytes(&r[1], RIG_SIZE), ZQ_CACHE_WINDOW - 150000);
+    assert_int_equal(zq_writer_window(writer), ZQ_CACHE_WINDOW);
+    rig_leave(&r[1]);
+    assert_int_equal(zq_writer_window(writer), ZQ_CACHE_WINDOW);
+    assert_true(zq_writer_abandoned(writer));
+    zq_entry_finish(writer, false);
+}
+
 /* ---- writers without readers ---- */
 
 static void a_pass_is_abandoned_when_its_reader_leaves(void **state)
@@ -280,6 +311,7 @@ int main(void)
         RIG_TEST(a_fill_past_the_largest_object_turns_windowed),
         RIG_TEST(an_announced_length_that_is_too_large),
         RIG_TEST(a_large_stored_response),
+        RIG_TEST(the_slowest_reader_decides),
         RIG_TEST(a_pass_is_abandoned_when_its_reader_leaves),
         RIG_TEST(before_the_head_nobody_profits),
         RIG_TEST(a_storable_fill_goes_on_alone),
