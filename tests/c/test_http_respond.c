@@ -70,6 +70,16 @@ static void connection_close_is_obeyed(void **state)
     assert_true(rig.hung_up);
 }
 
+static void the_handler_may_end_the_connection(void **state)
+{
+    (void)state;
+    say(GET("/later") GET("/hello"));
+    zq_exchange_close_after(rig.kept[0]);
+    zq_exchange_error(rig.kept[0], 503, 0, (struct zq_slice){0});
+    hear_refusal(503);
+    expect_log("GET /later 503 COMPLETE\n");
+}
+
 static void age_and_cache_status(void **state)
 {
     struct zq_response_head head = {
