@@ -255,11 +255,17 @@ static void short_writes_do_not_matter(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(short_writes_do_not_matter),  TEST(content_of_unknown_length_is_chunked),
-        TEST(responses_without_content),   TEST(http_1_0),
-        TEST(connection_close_is_obeyed),  TEST(age_and_cache_status),
-        TEST(errors_explain_themselves),   TEST(content_of_the_wrong_length_is_cut),
-        TEST(a_full_socket_is_waited_for), TEST(a_head_waits_for_a_full_socket),
+        TEST(short_writes_do_not_matter),
+        TEST(content_of_unknown_length_is_chunked),
+        TEST(responses_without_content),
+        TEST(http_1_0),
+        TEST(connection_close_is_obeyed),
+        TEST(the_handler_may_end_the_connection),
+        TEST(age_and_cache_status),
+        TEST(errors_explain_themselves),
+        TEST(content_of_the_wrong_length_is_cut),
+        TEST(a_full_socket_is_waited_for),
+        TEST(a_head_waits_for_a_full_socket),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
