@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bench import probe
-from bench.machine import BUILD, ROOT, Placement
+from bench.machine import BUILD, ROOT, Placement, child_environment
 from bench.process import Server, pin, tree, wait_for
 
 FOLDER = ROOT / "bench" / "contestants"
@@ -70,6 +70,11 @@ def load(name: str) -> Contestant:
     raise ValueError(f"there is no contestant '{name}'; there are: {', '.join(names())}")
 
 
+def python_key() -> str:
+    """Which interpreter build/venv-bench is of, as ci/python-config calls it."""
+    return os.readlink(BUILD / "venv-bench").rpartition("/bench-")[2]
+
+
 def render(text: str, values: dict[str, object]) -> str:
     """Fills in {placeholders} that are known, so that a configuration's own braces stay."""
     return PLACEHOLDER.sub(lambda m: str(values.get(m[1], m[0])), text)
@@ -100,7 +105,7 @@ class Work:
         n = len(self.placement.server)
         return {
             "zq": BUILD / "release" / "zq",
-            "worker": BUILD / "release" / "zq-worker-bench",
+            "worker": BUILD / "release" / f"zq-worker-{python_key()}",
             "venv": BUILD / "venv-bench",
             "apps": ROOT / "bench" / "apps",
             "bench": ROOT / "bench",
@@ -153,7 +158,9 @@ class Running:
             server.stop()
 
 
-def command_of(contestant: Contestant, values: dict[str, object], key: str = "command") -> list[str]:
+def command_of(
+    contestant: Contestant, values: dict[str, object], key: str = "command"
+) -> list[str]:
     settings = contestant.settings
     replace = settings.get("replace", {})
     parts = [replace.get(part, part) for part in settings[key]]
@@ -206,9 +213,9 @@ def _start(contestant: Contestant, work: Work, running: Running, suffix: str = "
         (run / name).write_text(render((FOLDER / contestant.base / name).read_text(), values))
     command = command_of(contestant, values)
     directory = render(contestant.settings.get("directory", str(run)), values)
-    env = {k: v for k, v in os.environ.items() if not k.startswith(("ZQ_", "GRANIAN_", "UVICORN_"))}
-    env.pop("VIRTUAL_ENV", None)
-    env |= work.environment | {"PYTHONDONTWRITEBYTECODE": "1"}
+    env = child_environment() | work.environment
+    if contestant.settings.get("directory"):
+        env["PYTHONPATH"] = directory
     server = Server(
         command, log=run / "log", cpus=work.placement.server, cwd=Path(directory), env=env
     )

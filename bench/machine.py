@@ -56,6 +56,13 @@ def raise_file_limit() -> int:
     return hard
 
 
+def child_environment() -> dict[str, str]:
+    """The environment without what would set servers up behind the harness's back."""
+    ours = ("ZQ_", "GRANIAN_", "UVICORN_", "VIRTUAL_ENV", "BENCH_", "WEB_CONCURRENCY", "PYTHON")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+    return kept | {"PYTHONDONTWRITEBYTECODE": "1"}
+
+
 def output(*command: str) -> str:
     """What a command prints, on either stream; empty where there is no such command."""
     try:

@@ -67,7 +67,9 @@ class Usage:
         # Threads that ended meanwhile are in the processes' ticks alone.
         total = max(sum(spent), ticked - 0.02) if spent else ticked
         user = total * ticks_user / ticked if ticked > 0 else 0.0
-        return Used(total, user, total - user, self.switches - before.switches, max(spent, default=0))
+        return Used(
+            total, user, total - user, self.switches - before.switches, max(spent, default=0)
+        )
 
 
 @dataclass

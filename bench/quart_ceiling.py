@@ -68,7 +68,15 @@ async def through_handle_request(app, route: str) -> None:
     scope = http_scope(route)
     headers: Headers = decode_headers(scope["headers"])
     request = Request(
-        "GET", "http", scope["path"], scope["query_string"], headers, "", "1.1", scope, send_push_promise=None
+        "GET",
+        "http",
+        scope["path"],
+        scope["query_string"],
+        headers,
+        "",
+        "1.1",
+        scope,
+        send_push_promise=None,
     )
     request.body.set_complete()
     response = await app.handle_request(request)

@@ -1,0 +1,140 @@
+"""The load generators: wrk for throughput, bench/rate for latency at a constant rate."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import threading
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bench.machine import BUILD, ROOT
+
+SLACK_S = 20.0
+"""How long a generator may take beyond its time before it is ended."""
+
+
+@dataclass
+class Load:
+    """What a generator saw. Latencies in microseconds, as seen by the client."""
+
+    requests: int
+    seconds: float
+    bytes: int = 0
+    errors: dict[str, int] = field(default_factory=dict)
+    latency_us: dict[str, float] = field(default_factory=dict)
+    """By percentile ("50", "99.9"), and mean and max. From wrk (closed loop) these do not count
+    what a stalled server kept from being asked."""
+    classes: dict[str, dict] = field(default_factory=dict)
+    late_us: float = 0.0
+    """99th percentile of how late the generator itself was (rate only)."""
+    cpu_s: float = 0.0
+    threads: int = 1
+    raw: str = ""
+
+    @property
+    def rps(self) -> float:
+        return self.requests / self.seconds if self.seconds else 0.0
+
+    @property
+    def busy(self) -> float:
+        """CPU share of each generator thread, 1 = saturated."""
+        return self.cpu_s / self.seconds / self.threads if self.seconds else 0.0
+
+
+def parse_wrk(text: str) -> Load:
+    """wrk's output, of which wrk.lua's line has everything. ValueError when there is none."""
+    match = re.search(r"^BENCH (\{.*\})$", text, re.M)
+    if match is None:
+        raise ValueError(f"wrk printed no result:\n{text}")
+    data = json.loads(match[1])
+    latency = dict(data["percentiles_us"]) | {"mean": data["mean_us"], "max": data["max_us"]}
+    errors = {kind: n for kind, n in data["errors"].items() if n}
+    return Load(data["requests"], data["seconds"], data["bytes"], errors, latency, raw=text)
+
+
+def parse_rate(text: str) -> Load:
+    """bench/rate's JSON. The latency is that of its first class."""
+    data = json.loads(text)
+    classes = {}
+    for name, h in data["classes"].items():
+        latency = {k: float(v) for k, v in h["percentiles_us"].items()}
+        classes[name] = {
+            "requests": h["requests"],
+            "latency_us": latency | {"mean": h["mean_us"], "max": h["max_us"]},
+        }
+    first = next(iter(classes.values()))
+    errors = {kind: data[kind] for kind in ("errors",) if data[kind]}
+    if data["unsent"]:
+        errors["unsent"] = data["unsent"]
+    requests = sum(c["requests"] for c in classes.values())
+    load = Load(requests, data["seconds"], 0, errors, first["latency_us"], classes, raw=text)
+    load.late_us = data["late_us"]["percentiles_us"]["99"]
+    return load
+
+
+def _run(command: list[str], cpus, env: dict[str, str], stop_after_s: float | None) -> tuple:
+    """Runs a generator; its output and CPU seconds. It is interrupted after `stop_after_s`."""
+    limit = (stop_after_s or 0) + SLACK_S
+    process = subprocess.Popen(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        env=os.environ | env,
+        preexec_fn=lambda: os.sched_setaffinity(0, set(cpus)),
+    )
+    guard = threading.Timer(limit if stop_after_s else 120.0, process.kill)
+    guard.start()
+    try:
+        if stop_after_s:
+            time.sleep(stop_after_s)
+            process.send_signal(signal.SIGINT)
+        output = process.stdout.read()
+        _, status, rusage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+    finally:
+        guard.cancel()
+        process.stdout.close()
+    text = output.decode(errors="replace")
+    if process.returncode != 0:
+        raise RuntimeError(f"{Path(command[0]).name} failed ({process.returncode}):\n{text}")
+    return text, rusage.ru_utime + rusage.ru_stime
+
+
+def wrk(port: int, row, target: str, seconds: float, cpus) -> Load:
+    """As many requests as go in `seconds`. wrk takes whole seconds only: it is given more, and
+    interrupted; it then reports over the time it really ran."""
+    threads = min(len(cpus), row.conns)
+    env = {"BENCH_METHOD": row.method}
+    if row.body_bytes:
+        env["BENCH_BODY_BYTES"] = str(row.body_bytes)
+    if row.pipeline > 1:
+        env["BENCH_PIPELINE"] = str(row.pipeline)
+    if row.close:
+        env["BENCH_CLOSE"] = "1"
+    url = f"http://127.0.0.1:{port}{target}"
+    script = str(ROOT / "bench" / "wrk.lua")
+    command = ["wrk", "-t", str(threads), "-c", str(row.conns), "-d", "3600s", "--timeout", "10s"]
+    text, cpu_s = _run([*command, "-s", script, url], cpus, env, seconds)
+    load = parse_wrk(text)
+    load.cpu_s, load.threads = cpu_s, threads
+    return load
+
+
+def rate(
+    port: int, per_second: float, conns: int, seconds: float, cpus, classes: list[tuple]
+) -> Load:
+    """A constant rate; `classes` are (name, weight, target)."""
+    # A thread of it can do over 100,000 a second; one that need not be is one wake-up less.
+    threads = max(1, min(len(cpus), conns, round(per_second / 60_000 + 0.5)))
+    command = [str(BUILD / "bench" / "rate"), str(port), f"{seconds:g}", f"{per_second:g}"]
+    command += [str(conns), str(threads), *(f"{n}:{w:g}:{t}" for n, w, t in classes)]
+    text, cpu_s = _run(command, cpus, {}, None)
+    load = parse_rate(text)
+    load.cpu_s, load.threads = cpu_s, threads
+    return load

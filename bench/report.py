@@ -1,0 +1,325 @@
+"""The reports of a run: summary.md, charts, and index.html, all from the case files."""
+
+from __future__ import annotations
+
+from html import escape
+
+from bench import charts
+from bench.figures import Figure, Verdict, figures, ratio, verdicts
+from bench.results import Results, write
+from bench.stats import Interval
+
+NAMED = ("limit", "granian", "granian-all")
+"""Contestants that every table has a ratio to, besides its first."""
+
+
+def count(value: float | None) -> str:
+    return "–" if value is None else f"{value:,.0f}"
+
+
+def micros(value: float | None) -> str:
+    if value is None:
+        return "–"
+    return f"{value / 1000:.3g} ms" if value >= 10_000 else f"{value:.3g} µs"
+
+
+def times(value: Interval | None) -> str:
+    """A ratio with its interval: 1.23 (1.20–1.25)."""
+    if value is None:
+        return "–"
+    return f"{value.median:.3g} ({value.low:.3g}–{value.high:.3g})"
+
+
+def mib(value: float | None) -> str:
+    return "–" if value is None else f"{value / 1024:.1f}"
+
+
+def table(head: list[str], rows: list[list[str]]) -> str:
+    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    lines += ["| " + " | ".join(row) + " |" for row in rows]
+    return "\n".join(lines)
+
+
+def _bases(found: list[Figure]) -> list[Figure]:
+    """The first, the limit and Granian, without repetition."""
+    names = list(dict.fromkeys([found[0].name, *NAMED]))
+    return [figure for name in names for figure in found if figure.name == name]
+
+
+def _load_table(found: list[Figure]) -> str:
+    bases = _bases(found)
+    head = [
+        "contestant",
+        "req/s",
+        "±",
+        *(f"÷ {b.name}" for b in bases),
+        "CPU/req",
+        "user",
+        "system",
+    ]
+    head += ["p50", "p99", "switches/req", "syscalls/req", "PSS MiB", "peak MiB", "saturated"]
+    rows = []
+    for f in found:
+        if f.failed:
+            rows.append([f.title, f"**failed**: {f.failed}", *[""] * (len(head) - 2)])
+            continue
+        rps = f.of("rps")
+        row = [f.title, count(rps.median), f"{rps.spread:.1%}"]
+        row += ["1" if f is b else times(ratio(f, b, "rps")) for b in bases]
+        row += [micros(f.median(m)) for m in ("cpu_us", "user_us", "system_us", "p50_us", "p99_us")]
+        switches = f.median("switches")
+        row.append("–" if switches is None else f"{switches:.2f}")
+        row.append("–" if f.syscalls is None else f"{f.syscalls:.2f}")
+        row += [mib(f.median("pss_kib")), mib(f.median("peak_kib"))]
+        row.append("yes" if f.saturated() else "no: CPU only")
+        rows.append(row)
+    return table(head, rows)
+
+
+def _rate_table(found: list[Figure]) -> str:
+    head = ["contestant", "p50", "p90", "p99", f"p99 ÷ {found[0].name}", "p99.9", "max", "CPU/req"]
+    head += ["generator late (p99)", "PSS MiB"]
+    rows = []
+    for f in found:
+        if f.failed:
+            rows.append([f.title, f"**failed**: {f.failed}", *[""] * (len(head) - 2)])
+            continue
+        row = [f.title, *(micros(f.median(m)) for m in ("p50_us", "p90_us", "p99_us"))]
+        row.append("1" if f is found[0] else times(ratio(f, found[0], "p99_us")))
+        row += [micros(f.median(m)) for m in ("p99.9_us", "pmax_us", "cpu_us", "generator_late_us")]
+        rows.append([*row, mib(f.median("pss_kib"))])
+    return table(head, rows)
+
+
+def _idle_table(found: list[Figure]) -> str:
+    head = ["contestant", "connections", "bytes/connection", "front MiB", "PSS MiB"]
+    rows = []
+    for f in found:
+        if f.failed:
+            rows.append([f.title, f"**failed**: {f.failed}", *[""] * (len(head) - 2)])
+            continue
+        numbers = [count(f.median("connections")), count(f.median("bytes_per_connection"))]
+        rows.append(
+            [f.title, *numbers, mib(f.median("front_private_kib")), mib(f.median("pss_kib"))]
+        )
+    return table(head, rows)
+
+
+def _growth_table(found: list[Figure]) -> str:
+    head = ["contestant", "req/s", "PSS MiB, first quarter", "last quarter"]
+    rows = []
+    for f in found:
+        first, last = f.median("pss_first_kib"), f.median("pss_last_kib")
+        rows.append([f.title, f.failed or count(f.median("rps")), mib(first), mib(last)])
+    return table(head, rows)
+
+
+TABLES = {"load": _load_table, "rate": _rate_table, "idle": _idle_table, "growth": _growth_table}
+
+
+def goal_table(judged: list[Verdict]) -> str:
+    words = {True: "held", False: "**not held**", None: "not judged"}
+    rows = [
+        [
+            v.case,
+            f"{v.goal.arm}: {v.goal}",
+            times(v.ratio),
+            words[v.held] + (f" ({v.why})" if v.why else ""),
+        ]
+        for v in judged
+    ]
+    return table(["case", "goal", "measured", "verdict"], rows)
+
+
+def one_line(case: dict) -> str:
+    """For the terminal while a run goes on."""
+    parts = []
+    for f in figures(case):
+        value = f.median("p99_us") if case["kind"] == "rate" else f.median("rps")
+        shown = micros(value) if case["kind"] == "rate" else count(value)
+        if case["kind"] == "idle":
+            shown = f"{count(f.median('bytes_per_connection'))} B"
+        parts.append(f"{f.name} {'failed' if f.failed else shown}")
+    return "    " + " · ".join(parts)
+
+
+def _foreign(cases: list[dict]) -> float:
+    shares = [r.get("foreign", 0.0) for case in cases for r in case["records"]]
+    return sum(shares) / len(shares) if shares else 0.0
+
+
+def _machine(env: dict) -> list[str]:
+    versions = env["versions"]
+    return [
+        f"{env['cpu']}, {env['cores']} cores, Linux {env['kernel']}, {env['distribution']}; "
+        f"governor {env['governor'] or 'unknown'}, load before the run {env['load_at_start']:.2f}.",
+        f"{versions.get('zq')} at commit {env['commit'][:12]}"
+        + (" with changes" if env["dirty"] else "")
+        + f"; {versions.get('python')}, Granian {versions.get('granian')}, uvicorn "
+        f"{versions.get('uvicorn')}, Hypercorn {versions.get('hypercorn')}, Quart "
+        f"{versions.get('quart')}, {versions.get('nginx')}, {versions.get('varnish')}.",
+    ]
+
+
+def cautions(cases: list[dict]) -> list[str]:
+    """What a reader must know before believing the figures."""
+    found = []
+    foreign = _foreign(cases)
+    if foreign > 0.02:
+        found.append(
+            f"Other programs used {foreign:.0%} of the contestants' processors during the run: "
+            "the figures are not fit to be quoted."
+        )
+    if any(not case["pinned"] for case in cases):
+        found.append(
+            "Fewer than four cores: generator and contestants shared them, nothing was pinned."
+        )
+    return found
+
+
+def summary(env: dict, cases: list[dict]) -> str:
+    """summary.md."""
+    options = env["options"]
+    parts = [f"# Bench of {env['started']}", "", *_machine(env), ""]
+    for caution in cautions(cases):
+        parts += [f"> **Caution.** {caution}", ""]
+    judged = [v for case in cases for v in verdicts(case)]
+    if judged:
+        parts += ["## Goals", "", goal_table(judged), ""]
+    parts += [
+        "Ratios are taken inside each round; a figure is the rounds' median, in parentheses the "
+        "interval that holds the true median with 95 % (or the extremes, for fewer than six "
+        f"rounds). A goal is held when the interval's worse end is within 3 % of it. Mode "
+        f"{options['mode']}. `saturated` says that the contestant's processors, or one thread of "
+        "it, were 95 % busy and the generator's were not; where it says no, only CPU a request "
+        "compares. Latencies under full load are those of a closed loop; the constant-rate rows "
+        "measure from the time a request was due.",
+        "",
+    ]
+    title = ""
+    for case in cases:
+        if case["title"] != title:
+            title = case["title"]
+            parts += [f"## {title[0].upper()}{title[1:]}", ""]
+        rate = f", {case['rate']:,.0f} requests a second" if case["kind"] == "rate" else ""
+        parts += [
+            f"`{case['case']}`: {case['answer']['bytes']:,} bytes{rate}; contestant on "
+            f"{case['server_cpus']} processors, generator on {case['generator_cpus']}.",
+            "",
+            TABLES[case["kind"]](figures(case)),
+            "",
+        ]
+    return "\n".join(parts)
+
+
+def _load_charts(case: dict) -> dict[str, str]:
+    rates, cpu = [], []
+    for i, f in enumerate(figures(case)):
+        rps = f.of("rps")
+        if rps is None:
+            rates.append(charts.Bar(f.title, (0,), "failed", colour=i))
+            continue
+        text = f"{charts.short(rps.median)} req/s"
+        rates.append(charts.Bar(f.title, (rps.median,), text, rps.low, rps.high, i))
+        user, system = f.median("user_us") or 0.0, f.median("system_us") or 0.0
+        text = f"{micros(user)} + {micros(system)}"
+        cpu.append(charts.Bar(f.title, (user, system), text, colour=i))
+    name = case["case"]
+    return {
+        "throughput": charts.bars(f"Requests a second: {name}", rates),
+        "cpu": charts.bars(f"CPU a request, user + system: {name}", cpu),
+    }
+
+
+def _rate_charts(case: dict) -> dict[str, str]:
+    series, tails = [], []
+    points = (10, 25, 50, 75, 90, 95, 99, 99.5, 99.9)
+    for i, f in enumerate(figures(case)):
+        if not f.records:
+            continue
+        curve = {float(p): f.median(f"p{p:g}_us") for p in points}
+        series.append((f.title, {p: v for p, v in curve.items() if v is not None}))
+        p99 = f.of("p99_us")
+        if p99:
+            tails.append(
+                charts.Bar(f.title, (p99.median,), micros(p99.median), p99.low, p99.high, i)
+            )
+    head = f"{case['case']} at {case['rate']:,.0f} req/s"
+    note = "Percentile across, latency up; measured from the time a request was due."
+    return {
+        "latency": charts.curves(f"Latency: {head}", series, note),
+        "p99": charts.bars(f"Warm p99: {head}", tails),
+    }
+
+
+def case_charts(case: dict) -> dict[str, str]:
+    """SVG texts by kind."""
+    if case["kind"] == "load":
+        return _load_charts(case)
+    return _rate_charts(case) if case["kind"] == "rate" else {}
+
+
+PAGE = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>zq bench {started}</title>
+<style>
+:root {{ color-scheme: light dark; }}
+body {{ font: 15px/1.5 system-ui, sans-serif; max-width: 96rem; margin: 2rem auto; padding: 0 1rem; }}
+section {{ border-top: 1px solid #8884; padding: 1rem 0; }}
+.charts {{ display: flex; flex-wrap: wrap; gap: 2rem; }}
+img {{ max-width: 100%; height: auto; }}
+table {{ border-collapse: collapse; font-size: .85rem; display: block; overflow-x: auto; }}
+td, th {{ border: 1px solid #8884; padding: .2rem .6rem; text-align: left; white-space: nowrap; }}
+.caution {{ border-left: 4px solid #d9480f; padding-left: 1rem; }}
+</style></head><body>
+<h1>zq bench {started}</h1>
+{body}
+<p>Raw: <a href="summary.md">summary.md</a>, <a href="data.json">data.json</a>,
+<a href="env.json">env.json</a>, <a href="raw/">raw/</a></p>
+</body></html>
+"""
+
+
+def html_table(markdown: str) -> str:
+    """A table of table()'s as HTML."""
+    lines = [line.strip("| ").split(" | ") for line in markdown.splitlines()]
+    cells = [(lines[0], "th"), *((row, "td") for row in lines[2:])]
+    rows = (
+        "<tr>" + "".join(f"<{tag}>{escape(c.replace('**', ''))}</{tag}>" for c in row) + "</tr>"
+        for row, tag in cells
+    )
+    return "<table>" + "\n".join(rows) + "</table>"
+
+
+def page(env: dict, cases: list[dict], images: dict[str, list[str]]) -> str:
+    """index.html."""
+    body = [f"<p>{escape(line)}</p>" for line in _machine(env)]
+    body += [f'<p class="caution">{escape(text)}</p>' for text in cautions(cases)]
+    judged = [v for case in cases for v in verdicts(case)]
+    if judged:
+        body += ["<h2>Goals</h2>", html_table(goal_table(judged))]
+    for case in cases:
+        body.append(f"<section><h2>{escape(case['title'])}</h2><p>{escape(case['case'])}</p>")
+        shown = "".join(f'<img src="{escape(n)}" alt="">' for n in images[case["case"]])
+        body.append(f'<div class="charts">{shown}</div>')
+        body.append(html_table(TABLES[case["kind"]](figures(case))))
+        commands = [c for arm in case["arms"] for c in arm["commands"]]
+        listed = "".join(f"<li><code>{escape(c)}</code></li>" for c in commands)
+        body.append(f"<details><summary>Commands</summary><ul>{listed}</ul></details></section>")
+    return PAGE.format(started=escape(env["started"]), body="\n".join(body))
+
+
+def write_all(results: Results) -> None:
+    """summary.md, the charts and index.html; may be repeated at any time."""
+    env, cases = results.env(), results.cases()
+    images: dict[str, list[str]] = {}
+    for case in cases:
+        slug = case["case"].replace("/", "_").replace(" ", "")
+        for kind, svg in case_charts(case).items():
+            name = f"{kind}-{slug}.svg"
+            write(results.path / name, svg)
+            images.setdefault(case["case"], []).append(name)
+        images.setdefault(case["case"], [])
+    write(results.path / "summary.md", summary(env, cases))
+    write(results.path / "index.html", page(env, cases, images))

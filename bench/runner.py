@@ -1,0 +1,461 @@
+"""Measures a case: contestants side by side, in interleaved rounds of rotated order.
+
+All contestants of a case run at once, one of them is loaded at a time, and what the others use
+meanwhile is part of `foreign`. A contestant is checked before and after the rounds; any wrong
+answer, error, or call into Python that should not have been (or should have) fails it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import re
+import shutil
+import subprocess
+import tempfile
+import threading
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bench import contestants, generator, idle, machine, probe, process
+from bench.calls import Calls
+from bench.contestants import Running, Work
+from bench.rows import Case, Options
+from bench.stats import rotated
+
+WARM_UP_S = 0.3
+CHECKS = 8
+SATURATED = 0.95
+SPIN_MS = 2000
+
+
+class Wrong(Exception):
+    """A contestant did not do the work it was given."""
+
+
+@dataclass
+class Arm:
+    """A contestant in a case."""
+
+    name: str
+    running: Running | None
+    contestant: contestants.Contestant
+    calls: Calls
+    work: Work
+    failed: str = ""
+    spinning: bool = False
+    syscalls: float | None = None
+    records: list[dict] = field(default_factory=list)
+
+
+class CaseRunner:
+    """Runs one case. `say` gets progress lines, `raw` takes (name, text) of generator output."""
+
+    def __init__(self, case: Case, options: Options, say, raw):
+        self.case, self.row, self.options = case, case.row, options
+        self.say, self.raw = say, raw
+        self.placement = machine.place(self.row.share)
+        self.stack = contextlib.ExitStack()
+        self.arms: list[Arm] = []
+        self.rate = self.row.rate
+        self.answer: tuple[int, int, str] = (0, 0, "")
+        self.request_body = b"0123456789abcdef" * (self.row.body_bytes // 16)
+        self.samples: list[dict] = []
+
+    def run(self) -> dict:
+        """The case's records, and what is known of each arm."""
+        base = "/dev/shm" if Path("/dev/shm").is_dir() else None
+        self.directory = Path(tempfile.mkdtemp(prefix="zq-bench-", dir=base))
+        self.directory.chmod(0o755)  # a proxy may run its processes as somebody else
+        self.stack.callback(shutil.rmtree, self.directory, ignore_errors=True)
+        with self.stack:
+            self._prepare()
+            if self.row.kind == "idle":
+                self._each(self._idle)
+            elif self.row.kind == "growth":
+                self._each(self._growth)
+            else:
+                self._rounds()
+            self._each(self._afterwards)
+            return self._result()
+
+    # ---- before ----
+
+    def _environment(self, calls: Calls) -> dict[str, str]:
+        return {"BENCH_CALLS": str(calls.path), "BENCH_CACHE": self.row.cache}
+
+    def _reference(self) -> bytes:
+        """The right answer's content, from the application alone."""
+        out = self.directory / "reference"
+        command = [
+            machine.BUILD / "venv-bench/bin/python",
+            machine.ROOT / "bench/reference.py",
+            f"{self.row.app}:app",
+            self.row.method,
+            self.case.route,
+            str(self.row.body_bytes),
+            out,
+        ]
+        calls = Calls(self.directory / "reference-calls")
+        done = subprocess.run(
+            command,
+            env=machine.child_environment() | self._environment(calls),
+            capture_output=True,
+            text=True,
+            timeout=90,
+        )
+        if done.returncode != 0:
+            raise RuntimeError(f"the application cannot answer {self.case.route}:\n{done.stderr}")
+        body = out.read_bytes()
+        self.answer = probe.Answer(int(done.stdout), [], body, b"").same()
+        return body
+
+    def _prepare(self) -> None:
+        body = self._reference()
+        names = list(dict.fromkeys(self.row.arms))
+        recorded = None
+        if any(contestants.load(n).settings.get("needs_recording") for n in names):
+            recorded = self._record()
+        for name in names:
+            self.arms.append(self._start(name, body, recorded))
+        self._each(lambda arm: self._check(arm, "before"))
+        self._each(self._warm_up)
+        if self.row.rate_of:
+            self.rate = self._maximum() * self.row.rate_of[1]
+
+    def _record(self) -> Path:
+        """Every byte of a warm answer of zq's, from a zq that serves nothing else."""
+        arm = self._start("zq", b"", None, "recorder")
+        if arm.running is None:
+            raise RuntimeError(f"zq is needed for its bytes, and {arm.failed}")
+        for _ in range(2):
+            answer = probe.ask(arm.running.port, self.case.route)
+        arm.running.stop()
+        path = self.directory / "recorded"
+        path.write_bytes(answer.raw)
+        return path
+
+    def _start(self, name: str, body: bytes, recorded: Path | None, slot: str = "") -> Arm:
+        base, _, mark = name.partition("@")
+        contestant = contestants.load(base)
+        run = self.directory / (slot or name.replace("@", "-"))
+        run.mkdir(mode=0o755)
+        calls = Calls(run / "calls")
+        threads = {"one": 1, "two": 1}.get(self.row.share, max(1, len(self.placement.server) // 2))
+        work = Work(
+            self.row.app,
+            self._environment(calls),
+            self.placement,
+            threads,
+            self.case.route,
+            run,
+            body,
+            recorded,
+        )
+        arm = Arm(name, None, contestant, calls, work, spinning=mark == "spin")
+        if contestant.is_program:
+            return arm
+        try:
+            arm.running = contestants.start(contestant, work)
+            self.stack.callback(arm.running.stop)
+            if self.row.name.startswith("warm-spin") and self.placement.disjoint:
+                arm.running.keep_apart(self.placement.server)
+        except (OSError, RuntimeError, TimeoutError) as error:
+            self._fail(arm, f"did not start: {error}")
+        return arm
+
+    def _fail(self, arm: Arm, why: str) -> None:
+        arm.failed = arm.failed or why
+        self.say(f"  {arm.name}: FAILED: {why}")
+
+    def _each(self, action) -> None:
+        """For each arm that is still in: what goes wrong is its own failure."""
+        for arm in self.arms:
+            if arm.failed or arm.contestant.is_program:
+                continue
+            try:
+                action(arm)
+            except (Wrong, OSError, RuntimeError, TimeoutError, ValueError) as error:
+                self._fail(arm, str(error) or type(error).__name__)
+
+    def _check(self, arm: Arm, when: str) -> None:
+        for _ in range(CHECKS):
+            answer = probe.ask(
+                arm.running.port, self.case.route, self.row.method, self.request_body
+            )
+            if answer.same() != self.answer:
+                got, want = answer.same(), self.answer
+                raise Wrong(
+                    f"{when} the rounds it answered {got[0]}, {got[1]} bytes, {got[2][:12]}; "
+                    f"right is {want[0]}, {want[1]} bytes, {want[2][:12]}"
+                )
+
+    def _warm_up(self, arm: Arm) -> None:
+        if self.row.kind == "load" or self.row.kind == "growth":
+            load = generator.wrk(
+                arm.running.port, self.row, self.case.route, WARM_UP_S, self.placement.generator
+            )
+            if load.errors:
+                raise Wrong(f"errors in the warm-up: {load.errors}")
+
+    def _maximum(self) -> float:
+        """Requests a second of the contestant that the rate is a share of, at most."""
+        arm = next((a for a in self.arms if a.name == self.row.rate_of[0] and not a.failed), None)
+        if arm is None:
+            raise RuntimeError(f"{self.row.rate_of[0]} is needed for the rate, and is not there")
+        load = generator.wrk(
+            arm.running.port, self.row, self.case.route, 1.0, self.placement.generator
+        )
+        return load.rps
+
+    # ---- rounds ----
+
+    def _rounds(self) -> None:
+        for turn in range(self.options.turns()):
+            for position, arm in enumerate(rotated(self.arms, turn)):
+                if arm.failed:
+                    continue
+                try:
+                    record = self._measure(arm)
+                except (Wrong, OSError, RuntimeError, TimeoutError, ValueError) as error:
+                    self._fail(arm, f"round {turn + 1}: {error}")
+                    continue
+                arm.records.append({"round": turn, "position": position} | record)
+
+    def _measure(self, arm: Arm) -> dict:
+        if arm.contestant.is_program:
+            return self._program(arm)
+        pids = arm.running.pids()
+        process.reset_peak(pids)
+        with self._spin(arm):
+            busy, calls = machine.cpu_busy_s(), arm.calls.total()
+            before = process.usage(pids)
+            load = self._load(arm)
+            used = process.usage(arm.running.pids()).since(before)
+            busy_after = machine.cpu_busy_s()
+        called = arm.calls.total() - calls
+        self.raw(f"{self.case.slug}-{arm.name}-{len(arm.records)}", load.raw)
+        self._judge(arm, load, called)
+        cpus = self.placement.server
+        cores = len(cpus)
+        foreign = sum(busy_after[c] - busy[c] for c in cpus) - used.cpu_s
+        server_busy = used.cpu_s / load.seconds / cores
+        thread_busy = used.busiest_thread_s / load.seconds
+        return {
+            "requests": load.requests,
+            "seconds": load.seconds,
+            "rps": load.rps,
+            "bytes": load.bytes,
+            "latency_us": load.latency_us,
+            "classes": load.classes,
+            "cpu_us": used.cpu_s / load.requests * 1e6,
+            "user_us": used.user_s / load.requests * 1e6,
+            "system_us": used.system_s / load.requests * 1e6,
+            "switches": used.switches / load.requests,
+            "calls": called,
+            "server_busy": server_busy,
+            "thread_busy": thread_busy,
+            "generator_busy": load.busy,
+            "generator_late_us": load.late_us,
+            "saturated": max(server_busy, thread_busy) >= SATURATED and load.busy < SATURATED,
+            "foreign": max(0.0, foreign) / load.seconds / cores,
+            **process.memory_kib(arm.running.pids()),
+        }
+
+    def _load(self, arm: Arm) -> generator.Load:
+        row, seconds, cpus = self.row, self.options.seconds(), self.placement.generator
+        port = arm.running.port
+        if row.kind == "load":
+            return generator.wrk(port, row, self.case.route, seconds, cpus)
+        classes = [("warm", 1 - row.spin_share, self.case.route)]
+        if row.spin_share:
+            classes.append(("cold", row.spin_share, "/spin/50"))
+        return generator.rate(port, self.rate, row.conns, seconds, cpus, classes)
+
+    @contextlib.contextmanager
+    def _spin(self, arm: Arm):
+        """While the block runs, the contestant's one worker burns Python without a pause."""
+        if not arm.spinning:
+            yield
+            return
+        over = threading.Event()
+
+        def keep_spinning() -> None:
+            while not over.is_set():
+                with contextlib.suppress(OSError):
+                    probe.ask(arm.running.port, f"/spin/{SPIN_MS}")
+
+        threads = [threading.Thread(target=keep_spinning, daemon=True) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        time.sleep(0.1)
+        try:
+            yield
+        finally:
+            over.set()
+            for thread in threads:
+                thread.join(4 * SPIN_MS / 1000)
+
+    def _judge(self, arm: Arm, load: generator.Load, called: int) -> None:
+        row = self.row
+        if load.errors:
+            raise Wrong(f"errors: {load.errors}")
+        if load.requests == 0:
+            raise Wrong("no request was answered")
+        if load.bytes and load.bytes / load.requests < self.answer[1] * 0.98:
+            raise Wrong(f"answers of {load.bytes / load.requests:.0f} bytes on average")
+        # Requests that were under way when the time was over were called, and not counted.
+        slack = row.conns * row.pipeline
+        if row.cache == "cold":
+            if not load.requests <= called <= load.requests + slack:
+                raise Wrong(f"not cold: {load.requests} requests, {called} calls into Python")
+        elif arm.contestant.warm:
+            cold = load.classes.get("cold", {}).get("requests", 0)
+            spun = 8 if arm.spinning else 0
+            if not cold <= called <= cold + spun:
+                raise Wrong(f"not warm: {called} calls into Python, {cold} expected")
+
+    def _program(self, arm: Arm) -> dict:
+        """A command that measures by itself, on one of the contestants' processors."""
+        values = arm.work.values() | {"seconds": f"{self.options.seconds():g}"}
+        command = contestants.command_of(arm.contestant, values, "program")
+        env = machine.child_environment() | arm.work.environment
+        done = subprocess.run(
+            ["taskset", "-c", str(self.placement.server[0]), *command],
+            env=env,
+            capture_output=True,
+            text=True,
+            timeout=60 + 4 * self.options.seconds(),
+        )
+        if done.returncode != 0:
+            raise RuntimeError(done.stderr.strip()[-500:])
+        self.raw(f"{self.case.slug}-{arm.name}-{len(arm.records)}", done.stdout)
+        data = json.loads(done.stdout)
+        asgi, short = data["asgi"], data["handle_request"]
+        return {
+            "requests": asgi["requests"],
+            "seconds": asgi["seconds"],
+            "rps": asgi["requests"] / asgi["seconds"],
+            "cpu_us": asgi["cpu_s"] / asgi["requests"] * 1e6,
+            "user_us": asgi["cpu_s"] / asgi["requests"] * 1e6,
+            "system_us": 0.0,
+            "handle_request_rps": short["requests"] / short["seconds"],
+            "latency_us": {},
+            "saturated": True,
+        }
+
+    # ---- other kinds ----
+
+    def _idle(self, arm: Arm) -> None:
+        found = idle.measure(arm.running, self.case.route, self.row.conns)
+        arm.records.append({"round": 0, "position": 0} | found)
+
+    def _growth(self, arm: Arm) -> None:
+        """PSS every few seconds under load: the first and the last quarter's medians."""
+        seconds = self.options.secs or 600.0
+        series, over = [], threading.Event()
+
+        def watch() -> None:
+            while not over.wait(max(0.1, seconds / 120)):
+                series.append(process.memory_kib(arm.running.pids())["pss_kib"])
+
+        thread = threading.Thread(target=watch, daemon=True)
+        thread.start()
+        load = generator.wrk(
+            arm.running.port, self.row, self.case.route, seconds, self.placement.generator
+        )
+        over.set()
+        thread.join(10)
+        if load.errors:
+            raise Wrong(f"errors: {load.errors}")
+        quarter = max(1, len(series) // 4)
+        first, last = sorted(series[:quarter]), sorted(series[-quarter:])
+        arm.records.append(
+            {
+                "round": 0,
+                "position": 0,
+                "requests": load.requests,
+                "seconds": load.seconds,
+                "rps": load.rps,
+                "pss_first_kib": first[len(first) // 2],
+                "pss_last_kib": last[len(last) // 2],
+                "pss_series_kib": series,
+            }
+        )
+
+    # ---- after ----
+
+    def _afterwards(self, arm: Arm) -> None:
+        self._check(arm, "after")
+        if self.row.kind == "load":
+            arm.syscalls = self._count_syscalls(arm)
+
+    def _count_syscalls(self, arm: Arm) -> float | None:
+        """System calls a request, of the whole tree, in a run of their own; None where perf may
+        not look."""
+        pids = ",".join(map(str, arm.running.pids()))
+        if shutil.which("perf") is None:
+            return None
+        perf = subprocess.Popen(
+            ["perf", "stat", "-x,", "-e", "raw_syscalls:sys_enter", "-p", pids, "sleep", "30"],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        try:
+            time.sleep(0.15)
+            load = generator.wrk(
+                arm.running.port, self.row, self.case.route, 0.3, self.placement.generator
+            )
+        finally:
+            perf.send_signal(2)
+            _, text = perf.communicate(timeout=10)
+        match = re.search(r"^(\d+),.*raw_syscalls", text, re.M)
+        return int(match[1]) / load.requests if match and load.requests else None
+
+    def _result(self) -> dict:
+        row = self.row
+        shared = {
+            "case": self.case.name,
+            "row": row.name,
+            "route": self.case.route,
+            "cache": row.cache,
+            "kind": row.kind,
+            "conns": row.conns,
+            "pipeline": row.pipeline,
+            "close": row.close,
+        }
+        if row.kind == "rate":
+            shared["rate"] = self.rate
+        records = []
+        for arm in self.arms:
+            records += [shared | {"arm": arm.name} | record for record in arm.records]
+        return {
+            "case": self.case.name,
+            "row": row.name,
+            "title": row.title,
+            "route": self.case.route,
+            "kind": row.kind,
+            "cache": row.cache,
+            "conns": row.conns,
+            "rate": self.rate,
+            "goals": [dataclasses.asdict(goal) for goal in row.goals],
+            "server_cpus": len(self.placement.server),
+            "generator_cpus": len(self.placement.generator),
+            "pinned": self.placement.disjoint,
+            "answer": {"status": self.answer[0], "bytes": self.answer[1], "sha256": self.answer[2]},
+            "arms": [
+                {
+                    "name": arm.name,
+                    "title": arm.contestant.title,
+                    "failed": arm.failed,
+                    "commands": arm.running.commands if arm.running else [],
+                    "syscalls": arm.syscalls,
+                }
+                for arm in self.arms
+            ],
+            "records": records,
+        }
