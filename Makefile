@@ -213,8 +213,8 @@ $O/zq: $(MAIN:src/%.c=$O/obj/%.o) $O/libzq.a $O/libllhttp.a
 
 $O/tests/%: tests/c/%.c $O/libzq.a $O/libllhttp.a $O/flags
 	@echo '  TEST    $@'; mkdir -p $(@D)
-	@$(CC) $(CPPFLAGS_ALL) -Itests/c -isystem $(LLHTTP)/include $(CFLAGS_ALL) -Wno-write-strings -Wno-redundant-decls \
-	    $(SANITIZE) -MMD -MP \
+	@$(CC) $(CPPFLAGS_ALL) -Itests/c -isystem $(LLHTTP)/include $(CFLAGS_ALL) \
+	    -Wno-write-strings -Wno-redundant-decls $(SANITIZE) -MMD -MP \
 	    $(LDFLAGS_ALL) -o $@ $< $O/libzq.a $O/libllhttp.a -lcmocka
 
 $(LLHTTP)/.version:

@@ -57,9 +57,11 @@ class Tree:
 
     def __init__(self, path):
         self.path = path
-        for name in ("Makefile", "ci", "pyproject.toml"):
-            copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
-            copy(ROOT / name, path / name)
+        shutil.copytree(ROOT / "ci", path / "ci")
+        makefile = (ROOT / "Makefile").read_text()
+        self.write("Makefile", makefile)
+        for name in re.findall(r"^include ([\w/]+\.mk)$", makefile, re.M):
+            self.write(name, (ROOT / name).read_text())
         for name, text in STUBS.items():
             self.write(name, text)
         shutil.copytree(ROOT / "build/deps", path / "build/deps")
@@ -386,6 +388,21 @@ def test_setup_is_silent_and_quick_when_there_is_nothing_to_do(profile):
         seconds.append(time.monotonic() - since)
         assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     assert min(seconds) < 1
+
+
+def test_setup_follows_the_interpreter_where_there_is_nothing_to_do(tree):
+    """Two of one version, chosen in turn: the links lead to the chosen one's environment."""
+    ours = interpreters()[0]
+    fake = tree.script("fake", disguised(ours, f"sys.base_prefix = {str(tree.path)!r}"))
+    config = tree.run("ci/python-config", str(fake)).stdout.strip()
+    theirs = fields(tree.path / config)
+    for python in (ours, theirs):
+        (tree.path / "build/venvs" / python["KEY"]).mkdir(parents=True)
+    for command, key in 2 * [(ours["EXECUTABLE"], ours["KEY"]), (str(fake), theirs["KEY"])]:
+        done = tree.run("ci/setup", "build", PYTHON=command)
+        assert (done.returncode, done.stderr) == (0, "")
+        for link in ("venv", "venv-" + ours["XY"]):
+            assert (tree.path / "build" / link).readlink() == pathlib.Path("venvs", key)
 
 
 def test_setup_refuses_an_unknown_profile():
