@@ -192,6 +192,15 @@ def test_a_stream_leaves_as_it_comes(link):
     assert (got.kind, got.payload, got.end) == (BODY, b"", True)
 
 
+def test_the_parts_of_one_turn_are_one_frame(link):
+    stream = link.request("GET", "/bursts")
+    frames = [stream.next() for _ in range(5)]
+    assert [f.kind for f in frames] == [RESPONSE] + [BODY] * 4
+    assert [f.payload for f in frames[1:3]] == [b"abc", b"abc"]
+    assert b"".join(f.payload for f in frames[3:]) == b"d" * 70000
+    assert [f.end for f in frames] == [False] * 4 + [True]
+
+
 def test_a_head_alone_does_not_wait_for_the_body(link):
     stream = link.request("GET", "/head_only")
     got = stream.next()

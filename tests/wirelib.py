@@ -319,7 +319,10 @@ class Worker:
     def wait_ready(self, timeout=PATIENCE):
         """READY's text; Closed if the worker ends instead."""
         _wait(self.control, select.POLLIN, time.monotonic() + timeout)
-        data = self.control.recv(70000)
+        try:
+            data = self.control.recv(70000)
+        except ConnectionResetError:
+            data = b""
         if not data:
             raise Closed(self.log())
         kind, _, _, length, _ = struct.unpack_from("=IIIIq", data)

@@ -4,6 +4,7 @@ Nothing here is on the path of a request; that is `_zq`, in C.
 """
 
 import asyncio
+import gc
 import os
 import platform
 
@@ -68,6 +69,9 @@ class Worker:
             startup.cancel()
             return 0
         startup.result()
+        # What startup made stays: the collector need not look at it again and again.
+        gc.collect()
+        gc.freeze()
         self.ready = True
         self._adopt(self.descriptors)
         _native.control_ready(f"{platform.python_version()} {self.loop_name}")

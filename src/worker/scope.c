@@ -21,7 +21,25 @@ PyObject *zq_asgi_template(const struct zq_module *m)
     return NULL;
 }
 
-/* All keys, so that a copy has its final size and later only values change. */
+/* What a key holds in the template: the value that most requests have. Borrowed. */
+static PyObject *usual(const struct zq_module *m, enum zq_name key, PyObject *root_path)
+{
+    switch (key) {
+    case ZQ_NAME_type:
+    case ZQ_NAME_scheme:
+        return zq_name(m, ZQ_NAME_http);
+    case ZQ_NAME_http_version:
+        return zq_name(m, ZQ_NAME_http_1_1);
+    case ZQ_NAME_method:
+        return zq_name(m, ZQ_NAME_GET);
+    case ZQ_NAME_root_path:
+        return root_path;
+    default:
+        return Py_None;
+    }
+}
+
+/* All keys, so that a copy has its final size and only some values change later. */
 PyObject *zq_scope_template(const struct zq_module *m, PyObject *root_path)
 {
     static const enum zq_name keys[] = {
@@ -33,15 +51,11 @@ PyObject *zq_scope_template(const struct zq_module *m, PyObject *root_path)
 
     if (scope == NULL)
         return NULL;
-    for (size_t i = 0; i < ZQ_ARRAY_SIZE(keys); i++) {
-        PyObject *value = keys[i] == ZQ_NAME_type        ? zq_name(m, ZQ_NAME_http)
-                          : keys[i] == ZQ_NAME_root_path ? root_path
-                                                         : Py_None;
-        if (PyDict_SetItem(scope, zq_name(m, keys[i]), value) < 0) {
+    for (size_t i = 0; i < ZQ_ARRAY_SIZE(keys); i++)
+        if (PyDict_SetItem(scope, zq_name(m, keys[i]), usual(m, keys[i], root_path)) < 0) {
             Py_DECREF(scope);
             return NULL;
         }
-    }
     return scope;
 }
 
@@ -80,20 +94,12 @@ static bool str_is(PyObject *str, struct zq_slice s)
     return p != NULL && zq_slice_eq(zq_slice(p, (size_t)n), s);
 }
 
+/* Borrowed. */
 static PyObject *http_version(const struct zq_module *m, unsigned minor)
 {
-    return Py_NewRef(zq_name(m, minor == 20  ? ZQ_NAME_http_2
-                                : minor == 0 ? ZQ_NAME_http_1_0
-                                             : ZQ_NAME_http_1_1));
-}
-
-static PyObject *scheme(const struct zq_module *m, struct zq_slice s)
-{
-    if (zq_slice_eq(s, ZQ_SLICE("http")))
-        return Py_NewRef(zq_name(m, ZQ_NAME_http));
-    if (zq_slice_eq(s, ZQ_SLICE("https")))
-        return Py_NewRef(zq_name(m, ZQ_NAME_https));
-    return to_str(s);
+    return zq_name(m, minor == 20  ? ZQ_NAME_http_2
+                      : minor == 0 ? ZQ_NAME_http_1_0
+                                   : ZQ_NAME_http_1_1);
 }
 
 /* Takes both references; NULL where one is NULL. */
@@ -177,6 +183,22 @@ static bool set(PyObject *scope, const struct zq_module *m, enum zq_name key, Py
     return error == 0;
 }
 
+/* The same, where the template may hold it already. Borrows `value`. */
+static bool set_unless_usual(PyObject *scope, const struct zq_module *m, enum zq_name key,
+                             PyObject *value)
+{
+    return value == usual(m, key, NULL) || PyDict_SetItem(scope, zq_name(m, key), value) == 0;
+}
+
+static bool set_scheme(PyObject *scope, const struct zq_module *m, struct zq_slice s)
+{
+    if (zq_slice_eq(s, ZQ_SLICE("http")))
+        return true;
+    return set(scope, m, ZQ_NAME_scheme,
+               zq_slice_eq(s, ZQ_SLICE("https")) ? Py_NewRef(zq_name(m, ZQ_NAME_https))
+                                                 : to_str(s));
+}
+
 PyObject *zq_scope_new(const struct zq_bridge *b, struct zq_scope_cache *cache,
                        const struct zq_wire_request *wire, PyObject *method, PyObject *path)
 {
@@ -184,9 +206,8 @@ PyObject *zq_scope_new(const struct zq_bridge *b, struct zq_scope_cache *cache,
     PyObject *scope = PyDict_Copy(b->scope);
 
     if (scope != NULL && set(scope, m, ZQ_NAME_asgi, PyDict_Copy(b->asgi)) &&
-        set(scope, m, ZQ_NAME_http_version, http_version(m, wire->version_minor)) &&
-        set(scope, m, ZQ_NAME_method, Py_NewRef(method)) &&
-        set(scope, m, ZQ_NAME_scheme, scheme(m, wire->scheme)) &&
+        set_unless_usual(scope, m, ZQ_NAME_http_version, http_version(m, wire->version_minor)) &&
+        set_unless_usual(scope, m, ZQ_NAME_method, method) && set_scheme(scope, m, wire->scheme) &&
         set(scope, m, ZQ_NAME_path, Py_NewRef(path)) &&
         set(scope, m, ZQ_NAME_raw_path, to_bytes(wire->raw_path)) &&
         set(scope, m, ZQ_NAME_query_string, to_bytes(wire->query)) &&

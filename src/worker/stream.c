@@ -109,12 +109,6 @@ int zq_stream_open(struct zq_stream *s, struct zq_link *link, uint32_t id, struc
     return zq_stream_feed_body(s, body, end);
 }
 
-void zq_stream_fail(struct zq_stream *s)
-{
-    if (!zq_stream_is_over(s))
-        reset(s, ZQ_STREAM_FAILED);
-}
-
 void zq_stream_lose(struct zq_stream *s, bool answer)
 {
     if (answer)
@@ -238,74 +232,113 @@ static void add_length(struct zq_stream *s, uint64_t length)
         (struct zq_field){ZQ_SLICE("content-length"), zq_slice(s->length_text, (size_t)n)};
 }
 
+/* Sends `body`, whose credit is taken already, in frames of a size that the wire likes. */
 static void put_body(struct zq_stream *s, struct zq_slice body, bool end)
 {
-    encoded(s, zq_wire_encode_body(&s->link->out, s->id, body, end ? ZQ_WIRE_END : 0));
+    do {
+        size_t n = body.n < ZQ_WIRE_BODY_MAX ? body.n : ZQ_WIRE_BODY_MAX;
+        unsigned flags = end && n == body.n ? ZQ_WIRE_END : 0;
+        encoded(s, zq_wire_encode_body(&s->link->out, s->id, zq_slice(body.p, n), flags));
+        body = zq_slice(body.p + n, body.n - n);
+    } while (body.n > 0);
 }
 
-/* RESPONSE, with what is held, whose credit is taken already. With `end` the stream is over. */
-static void put_response(struct zq_stream *s, bool end)
+/* RESPONSE, with as much of `body` as fits, and the rest behind it. */
+static void put_response(struct zq_stream *s, struct zq_slice body, bool end)
 {
-    struct zq_slice body = held_body(s);
-    size_t first = body.n < ZQ_WIRE_BODY_MAX ? body.n : ZQ_WIRE_BODY_MAX;
-    bool whole = first == body.n;
+    size_t n = body.n < ZQ_WIRE_BODY_MAX ? body.n : ZQ_WIRE_BODY_MAX;
+    bool whole = n == body.n;
 
     if (end && !whole)
         add_length(s, body.n);
     struct zq_wire_response response = {
-        s->head->status, {s->head->v, s->head->n}, zq_slice(body.p, first)};
+        s->head->status, {s->head->v, s->head->n}, zq_slice(body.p, n)};
     encoded(s, zq_wire_encode_response(&s->link->out, s->id, &response,
                                        whole && end ? ZQ_WIRE_END : 0));
-    for (size_t at = first; at < body.n; at += first) {
-        first = body.n - at < ZQ_WIRE_BODY_MAX ? body.n - at : ZQ_WIRE_BODY_MAX;
-        put_body(s, zq_slice(body.p + at, first), end && at + first == body.n);
-    }
-    zq_list_remove(&s->held);
+    if (!whole)
+        put_body(s, zq_slice(body.p + n, body.n - n), end);
     zq_head_free(s->head);
     s->head = NULL;
+}
+
+/* Sends what is held. With `end` the stream is over. */
+static void put_held(struct zq_stream *s, bool end)
+{
+    struct zq_slice body = held_body(s);
+    bool first = s->state == ZQ_STREAM_HELD;
+
+    if (first)
+        put_response(s, body, end);
+    else if (body.n > 0 || end)
+        put_body(s, body, end);
+    zq_list_remove(&s->held);
     Py_CLEAR(s->body);
     zq_buf_fini(&s->bodies);
     if (end) {
         finish(s, ZQ_STREAM_ENDED);
-    } else {
-        move(s, ZQ_STREAM_SENDING);
-        zq_link_flush_soon(s->link);
+        return;
     }
+    if (first)
+        move(s, ZQ_STREAM_SENDING);
+    zq_link_flush_soon(s->link);
 }
 
 void zq_stream_release(struct zq_stream *s)
 {
-    put_response(s, false);
+    put_held(s, false);
+}
+
+/* Where the head is out the client gets what was accepted, and then is cut off; where it is not,
+ * the front is free to answer 500. */
+void zq_stream_fail(struct zq_stream *s)
+{
+    if (zq_stream_is_over(s))
+        return;
+    if (s->state == ZQ_STREAM_SENDING)
+        put_held(s, false);
+    reset(s, ZQ_STREAM_FAILED);
 }
 
 /* Sends of `rest` what there is credit for. The stream may be over afterwards. */
 static void pump(struct zq_stream *s)
 {
-    size_t size = (size_t)PyBytes_GET_SIZE(s->rest);
+    const char *p = PyBytes_AS_STRING(s->rest) + s->rest_offset;
+    size_t left = (size_t)PyBytes_GET_SIZE(s->rest) - s->rest_offset;
+    size_t n = left < s->credit ? left : s->credit;
+    bool last = n == left, end = last && s->end_given;
 
-    for (;;) {
-        size_t left = size - s->rest_offset, n = left;
-        if (n > s->credit)
-            n = s->credit;
-        if (n > ZQ_WIRE_BODY_MAX)
-            n = ZQ_WIRE_BODY_MAX;
-        if (n == 0 && left > 0)
-            break;
-        bool end = s->end_given && n == left;
-        if (n > 0 || end)
-            put_body(s, zq_slice(PyBytes_AS_STRING(s->rest) + s->rest_offset, n), end);
-        s->credit -= (uint32_t)n;
-        s->rest_offset += n;
-        if (n < left)
-            continue;
+    if (n > 0 || end)
+        put_body(s, zq_slice(p, n), end);
+    s->credit -= (uint32_t)n;
+    s->rest_offset += n;
+    if (last)
         Py_CLEAR(s->rest);
-        if (end) {
-            finish(s, ZQ_STREAM_ENDED);
-            return;
-        }
-        break;
+    if (end)
+        finish(s, ZQ_STREAM_ENDED);
+    else
+        zq_link_flush_soon(s->link);
+}
+
+/* The part can wait for the end of the turn: it has its credit, and others may join it. What is a
+ * frame by itself would only be kept from the client. */
+static bool can_hold(const struct zq_stream *s, size_t n)
+{
+    return n <= s->credit && (s->state == ZQ_STREAM_HELD || held_body(s).n + n < ZQ_WIRE_BODY_MAX);
+}
+
+static int write_held(struct zq_stream *s, PyObject *bytes, bool end)
+{
+    if (hold(s, bytes) < 0) {
+        zq_stream_fail(s);
+        PyErr_NoMemory();
+        return -1;
     }
-    zq_link_flush_soon(s->link);
+    s->credit -= (uint32_t)PyBytes_GET_SIZE(bytes);
+    if (end)
+        put_held(s, true);
+    else if (zq_list_empty(&s->held))
+        zq_link_hold(s->link, s);
+    return 0;
 }
 
 int zq_stream_write(struct zq_stream *s, PyObject *bytes, bool end)
@@ -314,22 +347,11 @@ int zq_stream_write(struct zq_stream *s, PyObject *bytes, bool end)
 
     ZQ_ASSERT((s->state == ZQ_STREAM_HELD || s->state == ZQ_STREAM_SENDING) && s->rest == NULL);
     s->end_given = end;
-    if (s->state == ZQ_STREAM_HELD && n <= s->credit) {
-        if (hold(s, bytes) < 0) {
-            zq_stream_fail(s);
-            PyErr_NoMemory();
-            return -1;
-        }
-        s->credit -= (uint32_t)n;
-        if (end)
-            put_response(s, true);
-        return 0;
-    }
-    if (s->state == ZQ_STREAM_HELD) {
-        if (end)
-            add_length(s, held_body(s).n + n);
-        put_response(s, false);
-    }
+    if (can_hold(s, n))
+        return write_held(s, bytes, end);
+    if (end && s->state == ZQ_STREAM_HELD)
+        add_length(s, held_body(s).n + n);
+    put_held(s, false);
     s->rest = Py_NewRef(bytes);
     s->rest_offset = 0;
     pump(s);

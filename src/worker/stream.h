@@ -6,8 +6,8 @@
  * owner; the stream is over, and the reference given back, with END, RESET, CANCEL or the link's
  * end. `link` is borrowed, and NULL before and after.
  *
- * The response's head, and the body bytes that follow it in the same turn of the loop, are held:
- * if the response ends before the turn does, all of it leaves as one frame.
+ * What a response sends in one turn of the loop is held until the turn ends, and then leaves as
+ * few frames: if the response ends before the turn does, all of it is one.
  */
 #ifndef ZQ_WORKER_STREAM_H
 #define ZQ_WORKER_STREAM_H
@@ -23,8 +23,8 @@ struct zq_stream;
 /*    state, what has happened */
 #define ZQ_STREAM_STATES(X)                                                                        \
     X(WAITING) /* no response yet */                                                               \
-    X(HELD)    /* the head, perhaps a body, waits for the end of the turn */                       \
-    X(SENDING) /* RESPONSE is out */                                                               \
+    X(HELD)    /* the head waits for the end of the turn */                                        \
+    X(SENDING) /* RESPONSE is out; a part of the body may wait for the end of the turn */          \
     X(ENDED)   /* and END */                                                                       \
     X(FAILED)  /* RESET: the application's fault */                                                \
     X(LOST)    /* the client or the front has left */

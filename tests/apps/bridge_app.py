@@ -133,6 +133,16 @@ async def on_stream(scope, receive, send):
     await send(body())
 
 
+async def on_bursts(scope, receive, send):
+    """Several parts a turn of the loop, also after the head has left."""
+    await send(start())
+    for _ in range(2):
+        await asyncio.sleep(0.02)
+        for letter in b"a", b"b", b"c":
+            await send(body(letter, True))
+    await send(body(b"d" * 70000))
+
+
 async def on_head_only(scope, receive, send):
     """A head, and then nothing for a while: the client must see it."""
     await send(start(200, [(b"x", b"y")]))
