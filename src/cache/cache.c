@@ -299,7 +299,7 @@ static void fill_link(struct lookup *l, struct fill *f, struct zq_slot *slot,
     f->bytes -= entry->counted;
     f->entry = NULL;
     zq_entry_open(entry, l->reader, writer);
-    zq_store_add_fill(slot, entry, !l->marked);
+    zq_store_add_fill(slot, entry);
 }
 
 /* Looks again, as the store may have changed while the fill was made. PASS when there is no room.

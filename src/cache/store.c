@@ -122,12 +122,12 @@ void zq_slot_clear(struct zq_cache *cache, struct zq_shard *shard, struct zq_slo
     zq_slot_tidy(cache, shard, slot);
 }
 
-void zq_store_add_fill(struct zq_slot *slot, struct zq_entry *entry, bool first)
+void zq_store_add_fill(struct zq_slot *slot, struct zq_entry *entry)
 {
     ZQ_LOCK_HELD(&entry->shard->lock);
     entry->slot = slot;
     zq_entry_ref(entry);
-    zq_list_append(first ? slot->fills.next : &slot->fills, &entry->link);
+    zq_list_append(slot->fills.next, &entry->link);
 }
 
 bool zq_store_confirm_fill(struct zq_entry *entry)

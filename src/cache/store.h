@@ -23,7 +23,7 @@ struct zq_slot {
     struct zq_slot *next; /* in its bucket */
     uint64_t hash;
     struct zq_node variants; /* newest first */
-    struct zq_node fills;    /* those that may be joined come first, newest first */
+    struct zq_node fills;    /* newest first; one goes to the front when its head is storable */
     struct zq_node mark;     /* in shard->marks */
     int64_t mark_until_ms;   /* 0: no mark */
     uint32_t n_variants;
@@ -102,8 +102,8 @@ void zq_slot_clear(struct zq_cache *cache, struct zq_shard *shard, struct zq_slo
 /* Gives the references of what was dropped. No lock may be held. */
 void zq_store_unref_all(struct zq_node *dropped);
 
-/* Links a fill; the slot takes a reference. `first`: it may be joined. Shard locked. */
-void zq_store_add_fill(struct zq_slot *slot, struct zq_entry *entry, bool first);
+/* Links a fill; the slot takes a reference. Shard locked. */
+void zq_store_add_fill(struct zq_slot *slot, struct zq_entry *entry);
 /* A fill's head proved storable: it may be joined from now on, and the key's mark goes. False when
  * it is not in the index any more. Locks the shard. */
 bool zq_store_confirm_fill(struct zq_entry *entry);

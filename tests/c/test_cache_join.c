@@ -215,14 +215,16 @@ static void the_storable_fill_is_found_among_many(void **state)
 {
     enum { MANY = 30 };
     struct zq_cache *cache = *state;
-    struct rig_client many[MANY] = {0};
+    struct rig_client many[MANY] = {0}, joined = {0};
 
     assert_int_equal(rig_get(cache, &many[0], .now_ms = 0), ZQ_CACHE_LEAD);
     assert_int_equal(rig_head(&many[0], .now_ms = 0), 0);
     for (int i = 1; i < MANY; i++)
         assert_int_equal(rig_get(cache, &many[i], .now_ms = 0), ZQ_CACHE_LEAD);
     assert_int_equal(rig_head(&many[MANY / 2], .fields = RIG_FRESH), 0);
-    rig_verdict(cache, JOIN, URI_MISS, .now_ms = 0);
+    assert_int_equal(rig_get(cache, &joined, .now_ms = 0), ZQ_CACHE_JOIN);
+    assert_ptr_equal(joined.reader.entry, many[MANY / 2].reader.entry);
+    rig_leave(&joined);
     for (int i = 0; i < MANY; i++) {
         if (i == 0 || i == MANY / 2)
             rig_finish(&many[i]);

@@ -103,6 +103,19 @@ static void each_reads_at_its_own_pace(void **state)
 
 /* ---- a fill that is too large ---- */
 
+/* The key is remembered: two ask, and neither waits. */
+static void nobody_waits(struct zq_cache *cache)
+{
+    struct rig_client one = {0}, two = {0};
+
+    assert_int_equal(rig_get(cache, &one, .now_ms = 0), ZQ_CACHE_LEAD);
+    assert_int_equal(rig_get(cache, &two, .now_ms = 0), ZQ_CACHE_LEAD);
+    zq_entry_fail(&one.writer, 502);
+    zq_entry_fail(&two.writer, 502);
+    rig_leave(&one);
+    rig_leave(&two);
+}
+
 static void a_fill_past_the_largest_object_turns_windowed(void **state)
 {
     struct rig_client c = {0}, slow = {0}, other = {0};
@@ -133,14 +146,7 @@ static void a_fill_past_the_largest_object_turns_windowed(void **state)
     rig_end(&c, true, ZQ_READER_COMPLETE);
     assert_int_equal(rig_take_bytes(&slow, RIG_SIZE), 1000);
     rig_leave(&slow);
-    /* The key is remembered: two ask, and neither waits. */
-    struct rig_client one = {0}, two = {0};
-    assert_int_equal(rig_get(*state, &one, .now_ms = 0), ZQ_CACHE_LEAD);
-    assert_int_equal(rig_get(*state, &two, .now_ms = 0), ZQ_CACHE_LEAD);
-    zq_entry_fail(&one.writer, 502);
-    zq_entry_fail(&two.writer, 502);
-    rig_leave(&one);
-    rig_leave(&two);
+    nobody_waits(*state);
 }
 
 static void an_announced_length_that_is_too_large(void **state)
@@ -157,6 +163,7 @@ static void an_announced_length_that_is_too_large(void **state)
     rig_leave(&waiter);
     assert_int_equal(rig_take_bytes(&c, RIG_SIZE), OBJECT_MAX + 1);
     rig_end(&c, true, ZQ_READER_COMPLETE);
+    nobody_waits(*state);
 }
 
 static void a_large_stored_response(void **state)
@@ -251,10 +258,16 @@ static void before_the_head_nobody_profits(void **state)
 
 static void a_storable_fill_goes_on_alone(void **state)
 {
-    struct rig_client c = {0};
+    struct rig_client c = {0}, other = {0};
 
     rig_lead(*state, &c, 0);
+    assert_int_equal(rig_get(*state, &other, .now_ms = 0), ZQ_CACHE_JOIN);
+    uint64_t used = zq_cache_used(*state);
     rig_leave(&c);
+    assert_int_equal(zq_cache_used(*state), used);
+    assert_int_equal(c.writer_news, 0);
+    rig_leave(&other);
+    assert_int_equal(c.writer_news, 1);
     assert_false(zq_writer_abandoned(&c.writer));
     rig_append_bytes(&c, 0, 1000);
     assert_int_equal(zq_writer_window(&c.writer), ZQ_CACHE_WINDOW);
