@@ -12,6 +12,7 @@ import dataclasses
 import json
 import re
 import shutil
+import signal
 import subprocess
 import tempfile
 import threading
@@ -33,6 +34,10 @@ SPIN_MS = 2000
 
 class Wrong(Exception):
     """A contestant did not do the work it was given."""
+
+
+EXPECTED = (Wrong, OSError, RuntimeError, ValueError, subprocess.SubprocessError)
+"""What a contestant may do wrong; anything else is the harness's own mistake."""
 
 
 @dataclass
@@ -162,7 +167,7 @@ class CaseRunner:
             self.stack.callback(arm.running.stop)
             if self.row.name.startswith("warm-spin") and self.placement.disjoint:
                 arm.running.keep_apart(self.placement.server)
-        except (OSError, RuntimeError, TimeoutError) as error:
+        except EXPECTED as error:
             self._fail(arm, f"did not start: {error}")
         return arm
 
@@ -177,7 +182,7 @@ class CaseRunner:
                 continue
             try:
                 action(arm)
-            except (Wrong, OSError, RuntimeError, TimeoutError, ValueError) as error:
+            except EXPECTED as error:
                 self._fail(arm, str(error) or type(error).__name__)
 
     def _check(self, arm: Arm, when: str) -> None:
@@ -219,7 +224,7 @@ class CaseRunner:
                     continue
                 try:
                     record = self._measure(arm)
-                except (Wrong, OSError, RuntimeError, TimeoutError, ValueError) as error:
+                except EXPECTED as error:
                     self._fail(arm, f"round {turn + 1}: {error}")
                     continue
                 arm.records.append({"round": turn, "position": position} | record)
@@ -399,7 +404,7 @@ class CaseRunner:
         if shutil.which("perf") is None:
             return None
         perf = subprocess.Popen(
-            ["perf", "stat", "-x,", "-e", "raw_syscalls:sys_enter", "-p", pids, "sleep", "30"],
+            ["perf", "stat", "-x,", "-e", "raw_syscalls:sys_enter", "-p", pids],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
@@ -411,8 +416,12 @@ class CaseRunner:
                 arm.running.port, self.row, self.case.route, 0.3, self.placement.generator
             )
         finally:
-            perf.send_signal(2)
-            _, text = perf.communicate(timeout=10)
+            perf.send_signal(signal.SIGINT)
+            try:
+                _, text = perf.communicate(timeout=10)
+            except subprocess.TimeoutExpired:
+                perf.kill()
+                _, text = perf.communicate()
         match = re.search(r"^(\d+),.*raw_syscalls", text, re.M)
         return int(match[1]) / load.requests if match and load.requests else None
 
