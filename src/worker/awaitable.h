@@ -13,13 +13,14 @@
 typedef int zq_attempt(struct zq_awaitable *a, PyObject **result);
 
 struct zq_awaitable {
-    PyObject_HEAD struct zq_request *request; /* owned until finished */
-    zq_attempt *attempt;                      /* NULL once finished */
-    PyObject *message;       /* what send() was given, owned; NULL once it was accepted */
-    PyObject *future;        /* what it waits on, owned */
-    struct zq_node node;     /* among the request's receivers or senders while it waits */
-    struct zq_node *waiters; /* that list */
-    uint64_t serial;         /* of the body part that send() gave */
+    PyObject ob_base;
+    struct zq_request *request; /* owned until finished */
+    zq_attempt *attempt;        /* NULL once finished */
+    PyObject *message;          /* what send() was given, owned; NULL once it was accepted */
+    PyObject *future;           /* what it waits on, owned */
+    struct zq_node node;        /* among the request's receivers or senders while it waits */
+    struct zq_node *waiters;    /* that list */
+    uint64_t serial;            /* of the body part that send() gave */
 };
 
 /* New reference. `message` is borrowed, and may be NULL. */

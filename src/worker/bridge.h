@@ -7,7 +7,8 @@
 #include "worker/module.h"
 
 struct zq_bridge {
-    PyObject_HEAD struct zq_module *module; /* the module outlives its types' objects: borrowed */
+    PyObject ob_base;
+    struct zq_module *module; /* the module outlives its types' objects: borrowed */
     PyObject *app, *loop;
     PyObject *state;    /* dict of the lifespan; copied for each request */
     PyObject *on_error; /* (kind, method, path, exception): logs */

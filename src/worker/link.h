@@ -13,7 +13,8 @@
 #include "worker/stream.h"
 
 struct zq_link {
-    PyObject_HEAD unsigned magic;
+    PyObject ob_base;
+    unsigned magic;
     struct zq_bridge *bridge; /* owned */
     struct zq_node node;      /* among the bridge's links while open */
     int fd;                   /* owned; -1 once closed */

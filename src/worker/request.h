@@ -9,10 +9,10 @@
 #include "worker/stream.h"
 
 struct zq_request {
-    PyObject_HEAD struct zq_bridge *bridge; /* owned */
+    PyObject ob_base;
+    struct zq_bridge *bridge; /* owned */
     struct zq_stream stream;
-    struct zq_node
-        node; /* among the bridge's running requests, with a reference, while `running` */
+    struct zq_node node; /* in the bridge's list, which holds a reference, while `running` */
     bool running;
     bool started; /* the application was called */
     bool is_head;

@@ -133,7 +133,7 @@ static void linked(struct interpreter *out)
 
 int zq_linked_python(char python[PATH_MAX], struct zq_venv_error *error)
 {
-    struct interpreter ours;
+    struct interpreter ours = {0};
     int major = 3, minor = 0;
 
     linked(&ours);
@@ -168,7 +168,7 @@ static int refuse(const char *directory, const struct interpreter *theirs,
 
 int zq_venv_python(const char *directory, char python[PATH_MAX], struct zq_venv_error *error)
 {
-    struct interpreter theirs, ours;
+    struct interpreter theirs = {0}, ours = {0};
     char absolute[PATH_MAX];
 
     if (realpath(directory, absolute) == NULL) {
