@@ -32,6 +32,24 @@ static void a_stored_response_is_a_hit(void **state)
     rig_leave(&c); /* no-op */
 }
 
+static void a_hit_allocates_nothing(void **state)
+{
+#ifdef ZQ_DEBUG
+    struct zq_cache *cache = *state;
+    struct rig_client c = {0};
+
+    rig_store(cache, RIG_ASK(.fields = "a: 1"), RIG_ANSWER(.fields = RIG_FRESH "\nVary: a"), "x");
+    uint64_t used = zq_cache_used(cache);
+    zq_cache_alloc_fails_at = 1;
+    assert_int_equal(rig_get(cache, &c, .fields = "a: 1"), ZQ_CACHE_HIT);
+    rig_expect(&c, "x");
+    rig_leave(&c);
+    assert_int_equal(zq_cache_alloc_fails_at, 1);
+    zq_cache_alloc_fails_at = 0;
+    assert_int_equal(zq_cache_used(cache), used);
+#endif
+}
+
 static void a_response_of_unknown_length_has_one_when_stored(void **state)
 {
     struct zq_cache *cache = *state;
@@ -446,6 +464,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         RIG_TEST(a_stored_response_is_a_hit),
+        RIG_TEST(a_hit_allocates_nothing),
         RIG_TEST(a_response_of_unknown_length_has_one_when_stored),
         RIG_TEST(a_stale_response_is_a_miss_and_is_replaced),
         RIG_TEST(head_is_answered_from_a_stored_get),
