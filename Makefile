@@ -173,6 +173,10 @@ install: build
 	install -m 755 $O/zq $O/zq-worker '$(DESTDIR)$(PREFIX)/bin'
 	install -m 644 $(wildcard python/zq/*.py python/zq/py.typed) '$(DESTDIR)$(PREFIX)/share/zq/python/zq'
 
+## bench       compare with other servers, about 20 minutes (see bench/README.md)
+## bench-quick the same in 3 minutes; bench-full: everything, hours, resumable
+## bench-micro instruction counts; bench-micro-compare: against the merge base
+
 ## clean       remove what was built; build/venv and build/deps stay
 clean:
 	rm -rf $(foreach b,release debug asan tsan cov fuzz afl fuzzcov,build/$b) build/coverage \
@@ -256,6 +260,7 @@ endif
 # that begin with ci/setup work before there is one.
 QUIET_GOALS := help serve test test-asan test-tsan coverage lint format deps clean unit unit-build \
                $O/zq $O/libzq.a $O/tests/% $O/obj/% $(FUZZ_GOALS)
+include bench/rules.mk
 GOALS := $(or $(MAKECMDGOALS),build)
 ifneq ($(filter-out $(QUIET_GOALS),$(GOALS)),)
 PY_CONFIGS := $(shell ci/python-config $(if $(filter workers,$(GOALS)),--all) '$(PYTHON)')

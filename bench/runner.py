@@ -121,7 +121,8 @@ class CaseRunner:
         body = self._reference()
         names = list(dict.fromkeys(self.row.arms))
         recorded = None
-        if any(contestants.load(n).settings.get("needs_recording") for n in names):
+        loaded = [contestants.load(name.partition("@")[0]) for name in names]
+        if any(contestant.settings.get("needs_recording") for contestant in loaded):
             recorded = self._record()
         for name in names:
             self.arms.append(self._start(name, body, recorded))
