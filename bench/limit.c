@@ -7,7 +7,6 @@
  * bytes are looked at for nothing else. Connections go round the threads, each with an epoll of its
  * own, edge-triggered for both directions, so that waiting for room costs no system call. SIGTERM
  * ends it. */
-#define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>

@@ -11,7 +11,6 @@
  * microseconds; `late_us`, how late requests went out although a connection was idle, which is the
  * generator's own fault; `unsent`, requests still waiting at the end. A status other than 200, or a
  * lost connection, is an error. Latencies are kept in 128 steps a power of two: within 0.8 %. */
-#define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/tcp.h>
