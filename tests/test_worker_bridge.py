@@ -757,7 +757,8 @@ def test_lifespan_startup_failed(executable, mode):
         with pytest.raises(Closed):
             worker.wait_ready()
         assert worker.wait() == 1
-        assert "failed in its lifespan startup: no database today" in worker.log()
+        assert "failed in its lifespan startup: no database\ntoday\n" in worker.log()
+        assert "Traceback" not in worker.log()
 
 
 def test_lifespan_that_breaks_later(executable):

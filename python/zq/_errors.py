@@ -16,6 +16,12 @@ class StartError(Exception):
         super().__init__(sentence)
         self.cause = cause
 
+    def log(self):
+        if self.cause is not None:
+            log_exception("error", str(self), self.cause)
+        else:
+            log_lines("error", str(self))
+
 
 def log(level, text):
     """One line; whether that level is logged."""
@@ -58,15 +64,22 @@ def format_exception(exception):
 
 
 def log_exception(level, sentence, exception):
-    """One line, and the traceback behind it in one write, so that no other process cuts in."""
-    if not log(level, sentence):
-        return
+    """One line, and the traceback behind it."""
     try:
         text = format_exception(exception)
     except BaseException as error:  # an exception whose __str__ fails, or the like
         text = f"{type(exception).__name__} (its traceback could not be shown: {error!r})\n"
+    log_lines(level, f"{sentence}\n{text}")
+
+
+def log_lines(level, text):
+    """The first line as a log line, the others as they are, in one write: no other process of
+    ours cuts in."""
+    first, _, rest = text.partition("\n")
+    if not log(level, first) or not rest:
+        return
     sys.stderr.flush()
     try:
-        os.write(2, text.encode("utf-8", "backslashreplace"))
+        os.write(2, (rest.rstrip("\n") + "\n").encode("utf-8", "backslashreplace"))
     except OSError:
         pass

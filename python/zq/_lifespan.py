@@ -2,7 +2,7 @@
 
 import asyncio
 
-from zq._errors import StartError, log, log_exception
+from zq._errors import StartError, log, log_exception, log_lines
 
 
 class Lifespan:
@@ -46,16 +46,13 @@ class Lifespan:
             self.events.put_nowait({"type": "lifespan.shutdown"})
         failure = await self.shutdown
         if failure is not None:
-            log("error", failure)
+            log_lines("error", failure)
         await self._finish()
         return failure is None
 
     async def _finish(self):
-        """The application may go on after its answer, but only as far as it can without waiting."""
-        for _ in range(3):
-            if self.task.done():
-                return
-            await asyncio.sleep(0)
+        """What the application does after its last answer may take a moment, and no more."""
+        await asyncio.wait((self.task,), timeout=1)
         self.task.cancel()
 
     async def _run(self):
@@ -80,9 +77,11 @@ class Lifespan:
                 self.startup.set_result(("the application failed in its lifespan startup",))
             else:
                 self._unsupported(f"{type(error).__name__}: {error}")
-        elif not self.shutdown.done():
-            if not isinstance(error, asyncio.CancelledError):
-                log_exception("error", "exception in the application's lifespan", error)
+            return
+        said_so = self.startup.result() or (self.shutdown.done() and self.shutdown.result())
+        if not said_so and not isinstance(error, asyncio.CancelledError):
+            log_exception("error", "exception in the application's lifespan", error)
+        if not self.shutdown.done():
             self.shutdown.set_result("the application's lifespan ended with an exception")
 
     def _returned(self):

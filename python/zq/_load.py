@@ -14,7 +14,7 @@ def load_app(spec, app_dir, factory):
     if not module_name or not colon or not attributes:
         raise StartError(f"`{spec}` does not name an application: give MODULE:APP")
     directory = os.path.abspath(app_dir or ".")
-    if directory not in sys.path:
+    if sys.path[:1] != [directory]:
         sys.path.insert(0, directory)
     app = _attribute(_import(module_name, directory), module_name, attributes)
     if factory:

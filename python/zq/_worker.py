@@ -21,10 +21,7 @@ def main(config):
         app = load_app(config["app"], config["app_dir"], config["factory"])
         return Worker(config, loop, loop_name, app).run()
     except StartError as error:
-        if error.cause is not None:
-            log_exception("error", str(error), error.cause)
-        else:
-            log("error", str(error))
+        error.log()
         return 1
 
 
@@ -43,11 +40,12 @@ class Worker:
     def run(self):
         self.loop.add_reader(_native.CONTROL_FD, self._on_control)
         task = self.loop.create_task(self._serve())
-        while not task.done():
-            self._run_loop(task)
-        status = task.result()
-        self._end_loop()
-        return status
+        try:
+            while not task.done():
+                self._run_loop(task)
+            return task.result()
+        finally:
+            self._end_loop()
 
     def _run_loop(self, task):
         """An exit that a task of the application asks for ends that task, not the worker."""
@@ -89,7 +87,7 @@ class Worker:
             for task in tasks:
                 task.cancel()
             await asyncio.wait(tasks, timeout=1)
-        self.bridge.close()
+        self.bridge.close_links()
 
     async def _finish_lifespan(self, deadline):
         shutdown = self.loop.create_task(self.lifespan.stop())
@@ -137,6 +135,7 @@ class Worker:
                 loop.run_until_complete(asyncio.wait_for(end(), 1))
             except Exception as error:
                 log("warning", f"{end.__name__} did not finish: {error!r}")
+        self.bridge.close()
         asyncio.set_event_loop(None)
         loop.close()
 

@@ -51,9 +51,11 @@ static void awaitable_dealloc(PyObject *self)
     PyTypeObject *type = Py_TYPE(self);
     struct zq_module *m = PyType_GetModuleState(type);
 
+    if (m == NULL)
+        PyErr_Clear(); /* the interpreter ends, and has taken the type apart */
     PyObject_GC_UnTrack(self);
     finish(a);
-    if (m->n_awaitables < ZQ_AWAITABLES_KEPT) {
+    if (m != NULL && m->n_awaitables < ZQ_AWAITABLES_KEPT) {
         a->future = (PyObject *)(void *)m->awaitables; /* the freelist's link, no reference */
         m->awaitables = a;
         m->n_awaitables++;

@@ -69,9 +69,20 @@ static void close_links(struct zq_bridge *b)
         zq_link_close(ZQ_CONTAINER(b->links.next, struct zq_link, node));
 }
 
-static PyObject *bridge_close(PyObject *self, PyObject *unused)
+static PyObject *bridge_close_links(PyObject *self, PyObject *unused)
 {
     close_links((struct zq_bridge *)self);
+    Py_RETURN_NONE;
+}
+
+/* Nothing may be left for the garbage collector when the interpreter ends. */
+static PyObject *bridge_close(PyObject *self, PyObject *unused)
+{
+    struct zq_bridge *b = (struct zq_bridge *)self;
+
+    Py_CLEAR(b->on_idle);
+    close_links(b);
+    zq_requests_abandon(b);
     Py_RETURN_NONE;
 }
 
@@ -100,7 +111,8 @@ static PyObject *bridge_tasks(PyObject *self, PyObject *unused)
 
 static PyMethodDef bridge_methods[] = {
     {"open", bridge_open, METH_O, "open(fd): serve a link to a front; takes the descriptor over"},
-    {"close", bridge_close, METH_NOARGS, "close(): close all links"},
+    {"close_links", bridge_close_links, METH_NOARGS, "close_links(): their requests are lost"},
+    {"close", bridge_close, METH_NOARGS, "close(): the loop will not run any more"},
     {"notify_idle", bridge_notify_idle, METH_O,
      "notify_idle(callable): call it once when no request runs and all output is written"},
     {"tasks", bridge_tasks, METH_NOARGS, "tasks(): the tasks of the requests that run"},
@@ -193,14 +205,12 @@ static int bridge_traverse(PyObject *self, visitproc visit, void *arg)
     return 0;
 }
 
-/* Only when Python forgot to close it: the loop and all tasks are garbage too. */
+/* Python has closed it: no link and no request is left. */
 static int bridge_clear(PyObject *self)
 {
     struct zq_bridge *b = (struct zq_bridge *)self;
 
     Py_CLEAR(b->on_idle);
-    close_links(b);
-    zq_requests_abandon(b);
     Py_CLEAR(b->app);
     Py_CLEAR(b->state);
     Py_CLEAR(b->on_error);
@@ -217,6 +227,7 @@ static void bridge_dealloc(PyObject *self)
 
     PyObject_GC_UnTrack(self);
     bridge_clear(self);
+    ZQ_ASSERT(zq_list_empty(&b->links) && zq_list_empty(&b->requests)); /* they refer to it */
     Py_CLEAR(b->root_path);
     Py_CLEAR(b->scope);
     Py_CLEAR(b->asgi);

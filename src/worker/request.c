@@ -244,16 +244,19 @@ static PyObject *request_throw(PyObject *self, PyObject *const *args, Py_ssize_t
 static PyObject *request_close(PyObject *self, PyObject *unused)
 {
     struct zq_request *r = (struct zq_request *)self;
-    PyObject *result = Py_NewRef(Py_None);
+    PyObject *result = NULL, *exception;
 
     Py_INCREF(self);
-    if (r->iterator != NULL) {
-        Py_DECREF(result);
-        result = PyObject_CallMethodNoArgs(r->iterator, zq_name(r->bridge->module, ZQ_NAME_close));
-    }
     r->started = true;
+    if (r->iterator != NULL)
+        result = PyObject_CallMethodNoArgs(r->iterator, zq_name(r->bridge->module, ZQ_NAME_close));
+    else
+        result = Py_NewRef(Py_None);
+    exception = PyErr_GetRaisedException();
     zq_stream_fail(&r->stream);
     end(r);
+    if (exception != NULL)
+        PyErr_SetRaisedException(exception); /* takes the reference */
     Py_DECREF(self);
     return result;
 }

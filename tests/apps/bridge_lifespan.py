@@ -44,7 +44,8 @@ def variant(run):
 @variant
 async def failed(scope, receive, send):
     await receive()
-    await send({"type": "lifespan.startup.failed", "message": "no database today"})
+    await send({"type": "lifespan.startup.failed", "message": "no database\ntoday"})
+    raise RuntimeError("as Starlette does, which has told the traceback already")
 
 
 @variant
