@@ -5,14 +5,13 @@ A contestant is named by its folder, or by folder and variant: `zq`, `zq-io2`, `
 
 from __future__ import annotations
 
-import os
 import re
 import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from bench import probe
-from bench.machine import BUILD, ROOT, Placement, child_environment
+from bench.machine import ROOT, Placement, child_environment, tool
 from bench.process import Server, pin, tree, wait_for
 
 FOLDER = ROOT / "bench" / "contestants"
@@ -70,11 +69,6 @@ def load(name: str) -> Contestant:
     raise ValueError(f"there is no contestant '{name}'; there are: {', '.join(names())}")
 
 
-def python_key() -> str:
-    """Which interpreter build/venv-bench is of, as ci/python-config calls it."""
-    return os.readlink(BUILD / "venv-bench").rpartition("/bench-")[2]
-
-
 def render(text: str, values: dict[str, object]) -> str:
     """Fills in {placeholders} that are known, so that a configuration's own braces stay."""
     return PLACEHOLDER.sub(lambda m: str(values.get(m[1], m[0])), text)
@@ -104,12 +98,9 @@ class Work:
     def values(self) -> dict[str, object]:
         n = len(self.placement.server)
         return {
-            "zq": BUILD / "release" / "zq",
-            "worker": BUILD / "release" / f"zq-worker-{python_key()}",
-            "venv": BUILD / "venv-bench",
+            **{name: tool(name) for name in ("zq", "worker", "venv", "limit")},
             "apps": ROOT / "bench" / "apps",
             "bench": ROOT / "bench",
-            "limit": BUILD / "bench" / "limit",
             "app": self.app,
             "workers": 1,
             "threads": self.threads,

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import statistics
 from dataclasses import dataclass
 
 from bench.rows import Goal
 from bench.stats import Interval, held, interval, ratios
+
+LATENCY = re.compile(r"p([\d.]+)_us|(max|mean)_us")
 
 
 @dataclass
@@ -20,11 +23,11 @@ class Figure:
     syscalls: float | None
 
     def values(self, metric: str) -> dict[int, float]:
-        """By round. Latencies are `p50_us`, `p99_us`, …"""
+        """By round. Latencies are `p50_us`, `p99.9_us`, `max_us`, `mean_us`."""
         found = {}
         for record in self.records:
-            if metric.startswith("p") and metric.endswith("_us"):
-                value = record.get("latency_us", {}).get(metric[1:-3])
+            if match := LATENCY.fullmatch(metric):
+                value = record.get("latency_us", {}).get(match[1] or match[2])
             else:
                 value = record.get(metric)
             if value is not None:

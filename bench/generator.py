@@ -12,7 +12,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bench.machine import BUILD, ROOT
+from bench.machine import ROOT, tool
 
 SLACK_S = 20.0
 """How long a generator may take beyond its time before it is ended."""
@@ -32,6 +32,8 @@ class Load:
     classes: dict[str, dict] = field(default_factory=dict)
     late_us: float = 0.0
     """99th percentile of how late the generator itself was (rate only)."""
+    unanswered: int = 0
+    """Requests without an answer two seconds after the end: the rate was too high (rate only)."""
     cpu_s: float = 0.0
     threads: int = 1
     raw: str = ""
@@ -69,10 +71,9 @@ def parse_rate(text: str) -> Load:
         }
     first = next(iter(classes.values()))
     errors = {kind: data[kind] for kind in ("errors",) if data[kind]}
-    if data["unsent"]:
-        errors["unsent"] = data["unsent"]
     requests = sum(c["requests"] for c in classes.values())
     load = Load(requests, data["seconds"], 0, errors, first["latency_us"], classes, raw=text)
+    load.unanswered = data["unanswered"]
     load.late_us = data["late_us"]["percentiles_us"]["99"]
     return load
 
@@ -132,7 +133,7 @@ def rate(
     """A constant rate; `classes` are (name, weight, target)."""
     # A thread of it can do over 100,000 a second; one that need not be is one wake-up less.
     threads = max(1, min(len(cpus), conns, round(per_second / 60_000 + 0.5)))
-    command = [str(BUILD / "bench" / "rate"), str(port), f"{seconds:g}", f"{per_second:g}"]
+    command = [str(tool("rate")), str(port), f"{seconds:g}", f"{per_second:g}"]
     command += [str(conns), str(threads), *(f"{n}:{w:g}:{t}" for n, w, t in classes)]
     text, cpu_s = _run(command, cpus, {}, None)
     load = parse_rate(text)

@@ -14,6 +14,22 @@ ROOT = Path(__file__).resolve().parent.parent
 BUILD = ROOT / "build"
 
 
+TOOLS: dict[str, Path] = {}
+"""What tests put in place of the release build: `zq`, `worker`, `venv`."""
+
+
+def tool(name: str) -> Path:
+    """Where an executable (`zq`, `worker`, `limit`, `rate`) or the `venv` is."""
+    if name in TOOLS:
+        return TOOLS[name]
+    if name == "venv":
+        return BUILD / "venv-bench"
+    if name == "worker":
+        # The worker of the interpreter that the environment is of, as ci/python-config names it.
+        return BUILD / "release" / f"zq-worker-{os.readlink(tool('venv')).rpartition('/bench-')[2]}"
+    return BUILD / ("release" if name == "zq" else "bench") / name
+
+
 def cores() -> list[int]:
     """The usable processors, hyper-threads of one core side by side."""
     usable = sorted(os.sched_getaffinity(0))
@@ -94,9 +110,9 @@ def _read(path: str) -> str | None:
 
 def versions() -> dict[str, str]:
     """The version of everything that took part."""
-    venv = BUILD / "venv-bench" / "bin"
+    venv = tool("venv") / "bin"
     found = {
-        "zq": first_line(str(BUILD / "release" / "zq"), "--version"),
+        "zq": first_line(str(tool("zq")), "--version"),
         "python": first_line(str(venv / "python"), "--version"),
         "wrk": first_line("wrk", "-v"),
         "nginx": first_line("/usr/sbin/nginx", "-v"),

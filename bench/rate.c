@@ -9,8 +9,9 @@
  *
  * Prints one JSON object: per class the requests answered, and latency percentiles in
  * microseconds; `late_us`, how late requests went out although a connection was idle, which is the
- * generator's own fault; `unsent`, requests still waiting at the end. A status other than 200, or a
- * lost connection, is an error. Latencies are kept in 128 steps a power of two: within 0.8 %. */
+ * generator's own fault; `unanswered`, requests that had no answer two seconds after the last was
+ * due: they are among the latencies with their age. A status other than 200, or a lost connection,
+ * is an error. Latencies are kept in 128 steps a power of two: within 0.8 %. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/tcp.h>
@@ -69,7 +70,7 @@ struct worker {
     struct conn *conns, *idle;
     struct kind kinds[CLASSES_MAX];
     struct histogram *latency, late;
-    uint64_t errors, unsent;
+    uint64_t errors, unanswered;
 };
 
 static int port, n_kinds;
@@ -329,13 +330,22 @@ static void *run(void *arg)
             send_on(w, queue[first++]);
         now = now_ns();
     }
-    /* What was sent may still be answered; what still waits is charged by being counted. */
-    w->unsent = last - first;
-    for (int64_t deadline = end + DRAIN_NS; any_busy(w) && now_ns() < deadline;)
+    /* What was due is still asked for and answered; what then is not is charged for its age. */
+    for (int64_t deadline = end + DRAIN_NS; (any_busy(w) || first < last) && now < deadline;) {
         poll_input(w, deadline);
-    for (int i = 0; i < w->connections; i++)
-        if (w->conns[i].busy)
-            w->unsent++;
+        while (first < last && w->idle != NULL)
+            send_on(w, queue[first++]);
+        now = now_ns();
+    }
+    w->unanswered = last - first;
+    for (; first < last; first++)
+        record(&w->latency[queue[first].kind], now - queue[first].at_ns);
+    for (int i = 0; i < w->connections; i++) {
+        if (w->conns[i].busy) {
+            record(&w->latency[w->conns[i].kind], now - w->conns[i].due_ns);
+            w->unanswered++;
+        }
+    }
     free(queue);
     return NULL;
 }
@@ -401,17 +411,17 @@ int main(int argc, char **argv)
             return 1;
     }
     static struct histogram total[CLASSES_MAX], late;
-    uint64_t errors = 0, unsent = 0;
+    uint64_t errors = 0, unanswered = 0;
     for (int i = 0; i < threads; i++) {
         pthread_join(workers[i].thread, NULL);
         for (int k = 0; k < n_kinds; k++)
             merge(&total[k], &workers[i].latency[k]);
         merge(&late, &workers[i].late);
         errors += workers[i].errors;
-        unsent += workers[i].unsent;
+        unanswered += workers[i].unanswered;
     }
-    printf("{\"seconds\": %g, \"rate\": %g, \"errors\": %llu, \"unsent\": %llu, \"late_us\": ",
-           seconds, rate, (unsigned long long)errors, (unsigned long long)unsent);
+    printf("{\"seconds\": %g, \"rate\": %g, \"errors\": %llu, \"unanswered\": %llu, \"late_us\": ",
+           seconds, rate, (unsigned long long)errors, (unsigned long long)unanswered);
     print_histogram(&late);
     printf(", \"classes\": {");
     for (int k = 0; k < n_kinds; k++) {

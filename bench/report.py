@@ -78,7 +78,7 @@ def _load_table(found: list[Figure]) -> str:
 
 def _rate_table(found: list[Figure]) -> str:
     head = ["contestant", "p50", "p90", "p99", f"p99 ÷ {found[0].name}", "p99.9", "max", "CPU/req"]
-    head += ["generator late (p99)", "PSS MiB"]
+    head += ["unanswered", "generator late (p99)", "PSS MiB"]
     rows = []
     for f in found:
         if f.failed:
@@ -86,7 +86,8 @@ def _rate_table(found: list[Figure]) -> str:
             continue
         row = [f.title, *(micros(f.median(m)) for m in ("p50_us", "p90_us", "p99_us"))]
         row.append("1" if f is found[0] else times(ratio(f, found[0], "p99_us")))
-        row += [micros(f.median(m)) for m in ("p99.9_us", "pmax_us", "cpu_us", "generator_late_us")]
+        row += [micros(f.median(m)) for m in ("p99.9_us", "max_us", "cpu_us")]
+        row += [count(f.median("unanswered")), micros(f.median("generator_late_us"))]
         rows.append([*row, mib(f.median("pss_kib"))])
     return table(head, rows)
 

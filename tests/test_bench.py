@@ -1,0 +1,510 @@
+"""bench/: statistics, the plan, parsing, charts and reports; and a run of the harness itself."""
+
+import json
+import math
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+import xml.etree.ElementTree as ET
+
+import pytest
+
+from harness import ROOT, ZQ, venv_of, workers
+
+sys.path.insert(0, str(ROOT))
+
+from bench import (
+    charts,
+    compare,
+    contestants,
+    generator,
+    idle,
+    machine,
+    micro,
+    probe,
+    process,
+    readme,
+    report,
+)
+from bench.calls import Calls
+from bench.figures import Figure, figures, ratio, verdicts
+from bench.results import Results
+from bench.rows import ROWS, Case, Options, Row, cases
+from bench.runner import LONGEST_S, CaseRunner
+from bench.stats import coverage, held, interval, noise, ratios, rotated
+
+# ---- statistics ----
+
+
+def test_the_interval_of_seven_rounds_is_their_range():
+    found = interval([5, 3, 9, 1, 7, 2, 8])
+    assert (found.median, found.low, found.high, found.n) == (5, 1, 9, 7)
+    assert found.level == pytest.approx(1 - 2 / 2**7)
+
+
+def test_with_more_rounds_the_extremes_are_left_out():
+    found = interval(list(range(1, 10)))
+    assert (found.low, found.high) == (2, 8)
+    assert found.level >= 0.95
+
+
+def test_few_rounds_say_how_little_they_are_sure_of():
+    assert interval([1.0]).level == 0
+    assert interval([1.0, 2.0, 3.0]).level == pytest.approx(0.75)
+    with pytest.raises(ValueError):
+        interval([])
+
+
+def test_coverage_against_the_binomial():
+    assert coverage(9, 2) == pytest.approx(1 - 2 * (1 + 9) / 512)
+    assert coverage(3, 4) == 0
+
+
+def test_ratios_are_taken_round_by_round():
+    assert ratios([2, 6], [1, 2]) == [2, 3]
+    with pytest.raises(ValueError):
+        ratios([1], [1, 2])
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "at_least", "expected"),
+    [(0.93, 1.5, True, True), (0.91, 1.5, True, False), (0.5, 0.97, False, True)]
+    + [(0.5, 0.99, False, False)],
+)
+def test_held_allows_three_percent(low, high, at_least, expected):
+    found = interval([low] * 4 + [high] * 4)
+    assert held(found, 0.95, at_least) is expected
+
+
+def test_noise_of_equal_rounds_is_none():
+    assert noise([3.0, 3.0, 3.0]) == 0
+    assert noise([3.0]) == 0
+    assert 0 < noise([1.0, 1.1, 0.9, 1.0, 1.05]) < 0.1
+
+
+def test_every_arm_takes_every_position():
+    arms = ["a", "b", "c"]
+    turns = [rotated(arms, turn) for turn in range(6)]
+    assert all(sorted(turn) == arms for turn in turns)
+    for arm in arms:
+        assert {turn.index(arm) for turn in turns} == {0, 1, 2}
+    assert len({tuple(turn) for turn in turns}) == 6
+
+
+# ---- the plan ----
+
+
+def test_every_contestant_of_the_plan_exists():
+    for mode in ("default", "quick", "full"):
+        for case in cases(Options(mode)):
+            for arm in case.row.arms:
+                assert contestants.load(arm.partition("@")[0]).title
+
+
+def test_every_setting_says_why():
+    for path in sorted((ROOT / "bench" / "contestants").iterdir()):
+        text = (path / "contestant.toml").read_text()
+        assert text.count("\n# ") + text.startswith("# ") >= 1, path
+        for config in path.glob("*.conf"):
+            assert "#" in config.read_text() or config.parent.name == "nginx-return"
+
+
+def test_goals_name_arms_of_their_row():
+    for row in ROWS:
+        for goal in row.goals:
+            assert goal.arm in row.arms and goal.base in row.arms, row.name
+
+
+def test_the_defaults_fit_their_time():
+    """A round, its pauses and a start each, with a margin for slow starts."""
+    for mode, minutes in (("default", 24), ("quick", 4)):
+        options = Options(mode)
+        plan = cases(options)
+        arms = sum(len(case.row.arms) for case in plan)
+        slow = sum(len(case.row.arms) for case in plan if case.row.name == "finance-cold")
+        seconds = (arms - slow) * options.turns() * (options.seconds() + 0.15)
+        seconds += slow * options.turns() * (LONGEST_S[mode] + 0.15) + arms * 2 + len(plan) * 3
+        assert seconds < minutes * 60, (mode, seconds)
+
+
+def test_slugs_are_distinct_file_names():
+    slugs = [case.slug for case in cases(Options("full"))]
+    assert len(set(slugs)) == len(slugs)
+    assert all(re.fullmatch(r"[\w.-]+", slug) for slug in slugs)
+
+
+def test_options_narrow_the_plan():
+    found = cases(
+        Options(
+            only=("warm",),
+            contestants=("zq", "granian"),
+            routes=("/summary/ACME", "/health"),
+            conns=(1, 64),
+        )
+    )
+    names = [case.name for case in found]
+    assert "warm /summary/ACME c1" in names and "warm-health /health c64" in names
+    assert all(set(case.row.arms) <= {"zq", "zq-io2", "zq@spin"} for case in found)
+    cold = cases(Options(only=("finance-cold",), contestants=("zq", "nginx-cache")))
+    assert cold[0].row.arms == ("zq-all", "nginx-cache-all")
+    with pytest.raises(ValueError):
+        cases(Options(only=("no-such-row",)))
+
+
+def test_an_unknown_contestant_is_named():
+    with pytest.raises(ValueError, match="apache.*granian"):
+        contestants.load("apache")
+    with pytest.raises(ValueError, match="zq-fast"):
+        contestants.load("zq-fast")
+
+
+def test_placeholders_leave_other_braces_alone():
+    assert contestants.render("http { listen {port}; }", {"port": 8}) == "http { listen 8; }"
+    mt = contestants.load("granian-mt")
+    assert "--runtime-mode=mt" in contestants.command_of(mt, {})
+
+
+@pytest.mark.parametrize(
+    ("share", "n", "server", "generator_cpus"),
+    [("one", 4, 1, 3), ("half", 8, 4, 4), ("most", 4, 3, 1), ("two", 6, 2, 4)],
+)
+def test_generator_and_contestant_share_no_core(share, n, server, generator_cpus):
+    placement = machine.place(share, list(range(n)))
+    assert len(placement.server) == server and len(placement.generator) == generator_cpus
+    assert not set(placement.server) & set(placement.generator) and placement.disjoint
+
+
+def test_with_few_cores_nothing_is_pinned():
+    placement = machine.place("one", [0, 1])
+    assert placement.server == placement.generator == (0, 1) and not placement.disjoint
+
+
+# ---- generators ----
+
+WRK = """Running 60m test @ http://127.0.0.1:1/
+  2 threads and 64 connections
+BENCH {"requests": 1000, "seconds": 0.500000, "bytes": 250000, "mean_us": 60.5, "max_us": 900, \
+"percentiles_us": {"50": 50, "99": 200}, "errors": {"connect": 0, "read": 2, "write": 0, \
+"status": 0, "timeout": 0}}
+"""
+
+
+def test_wrk_output():
+    load = generator.parse_wrk(WRK)
+    assert load.rps == 2000 and load.errors == {"read": 2}
+    assert load.latency_us == {"50": 50, "99": 200, "mean": 60.5, "max": 900}
+    with pytest.raises(ValueError):
+        generator.parse_wrk("unable to connect")
+
+
+def test_rate_output():
+    histogram = {"requests": 10, "mean_us": 5.0, "max_us": 9, "percentiles_us": {"50": 4, "99": 9}}
+    text = json.dumps(
+        {
+            "seconds": 1,
+            "rate": 20,
+            "errors": 0,
+            "unanswered": 3,
+            "late_us": histogram,
+            "classes": {"warm": histogram, "cold": histogram},
+        }
+    )
+    load = generator.parse_rate(text)
+    assert load.requests == 20 and load.unanswered == 3 and load.late_us == 9
+    assert load.classes["cold"]["latency_us"]["99"] == 9
+
+
+def test_instruction_counts_are_compared():
+    text, worse = micro.compared({"a": 104.0, "b": 102.0, "c": 1.0}, {"a": 100.0, "b": 100.0})
+    assert worse == ["a"] and "+4.00%" in text and "new" in text
+
+
+# ---- reports ----
+
+
+def a_case(rps, kind="load", failed=""):
+    """`rps`: by contestant, a value a round."""
+    records = [
+        {
+            "arm": arm,
+            "round": i,
+            "rps": value,
+            "cpu_us": 1e6 / value,
+            "user_us": 4e5 / value,
+            "system_us": 6e5 / value,
+            "latency_us": {"50": 10.0, "90": 12.0, "99": 20.0, "99.9": 30.0, "max": 40.0},
+            "saturated": True,
+            "foreign": 0.0,
+            "pss_kib": 2048,
+            "peak_kib": 4096,
+            "switches": 0.5,
+        }
+        for arm, values in rps.items()
+        for i, value in enumerate(values)
+    ]
+    return {
+        "case": "warm-health /health c64",
+        "row": "warm-health",
+        "title": "warm <hit>",
+        "route": "/health",
+        "kind": kind,
+        "cache": "warm",
+        "conns": 64,
+        "rate": 1000,
+        "index": 0,
+        "goals": [{"metric": "rps", "arm": "zq", "base": "limit", "factor": 0.95}],
+        "server_cpus": 1,
+        "generator_cpus": 3,
+        "pinned": True,
+        "answer": {"status": 200, "bytes": 117, "sha256": "0"},
+        "arms": [
+            {"name": arm, "title": arm.upper(), "failed": failed if arm == "x" else ""}
+            | {"commands": [f"{arm} --port=1"], "syscalls": 2.0}
+            for arm in rps
+        ],
+        "records": records,
+    }
+
+
+ENV = {
+    "started": "2026-01-01T00-00-00Z",
+    "cpu": "A CPU",
+    "cores": 4,
+    "kernel": "6.1",
+    "distribution": "Debian",
+    "governor": None,
+    "load_at_start": 0.0,
+    "commit": "0" * 40,
+    "dirty": False,
+    "versions": {},
+    "options": {"mode": "quick"},
+}
+
+
+def test_figures_and_goals():
+    case = a_case({"zq": [96, 97, 98], "limit": [100, 100, 100]})
+    zq, limit = figures(case)
+    assert zq.median("rps") == 97 and zq.median("p99_us") == 20 and zq.median("nothing") is None
+    assert ratio(zq, limit, "rps").median == pytest.approx(0.97)
+    assert verdicts(case)[0].held is True
+    assert verdicts(a_case({"zq": [90] * 3, "limit": [100] * 3}))[0].held is False
+
+
+def test_a_contestant_that_was_not_saturated_is_not_judged():
+    case = a_case({"zq": [96] * 3, "limit": [100] * 3})
+    for record in case["records"]:
+        record["saturated"] = False
+    assert verdicts(case)[0].held is None and "CPU" in verdicts(case)[0].why
+
+
+def test_a_failed_contestant_has_no_figure():
+    case = a_case({"zq": [96], "x": [500]}, failed="answered 500")
+    assert figures(case)[1].records == []
+    text = report.summary(ENV, [case])
+    assert "answered 500" in text and "| 500" not in text
+
+
+def test_a_disturbed_run_says_so():
+    case = a_case({"zq": [96], "limit": [100]})
+    case["records"][0]["foreign"] = 0.5
+    assert "not fit to be quoted" in report.summary(ENV, [case])
+
+
+@pytest.mark.parametrize("kind", ["load", "rate"])
+def test_charts_are_svg_for_light_and_dark(kind):
+    case = a_case({"zq": [96, 97], "limit": [100, 101]}, kind)
+    found = report.case_charts(case)
+    assert len(found) == 2
+    for svg in found.values():
+        root = ET.fromstring(svg)
+        assert root.tag.endswith("svg") and "prefers-color-scheme: dark" in svg
+        assert "nan" not in svg
+
+
+def test_bars_keep_within_the_picture():
+    svg = charts.bars(
+        "a & b", [charts.Bar("x", (3.0, 1.0), "4", 3.5, 5.0), charts.Bar("y", (0,), "")]
+    )
+    for rect in ET.fromstring(svg).iter("{http://www.w3.org/2000/svg}rect"):
+        assert 0 <= float(rect.get("x")) + float(rect.get("width")) <= charts.WIDTH
+    assert charts.bars("empty", []) and charts.curves("empty", [])
+
+
+def test_numbers_for_people():
+    assert [charts.short(v) for v in (1.0, 1234, 320_000, 2.5e6)] == ["1", "1.23k", "320k", "2.5M"]
+    assert charts.percentile_x(99.9) == pytest.approx(3) and math.isfinite(charts.percentile_x(100))
+
+
+def finished(tmp_path, case):
+    results = Results.new({"commit": "1"}, Options("quick"), tmp_path)
+    results.save_case(Case(ROWS[0], "/health"), 0, case)
+    (results.path / "env.json").write_text(json.dumps(ENV))
+    results.finish()
+    return results
+
+
+def test_reports_of_a_directory(tmp_path):
+    results = finished(tmp_path, a_case({"zq": [96, 97], "limit": [100, 101]}))
+    report.write_all(results)
+    page = (results.path / "index.html").read_text()
+    assert "<table>" in page and "zq --port=1" in page and "warm &lt;hit&gt;" in page
+    for image in re.findall(r'<img src="([^"]+)"', page):
+        ET.parse(results.path / image)
+    assert len(json.loads((results.path / "data.json").read_text())) == 4
+
+
+def test_a_broken_off_run_is_gone_on_with(tmp_path):
+    options, env = Options("full"), {"commit": "1"}
+    first = Results.new(env, options, tmp_path)
+    case = Case(ROWS[0], "/health")
+    first.save_case(case, 0, {"records": []})
+    again = Results.open_unfinished(env, options, tmp_path)
+    assert again.path == first.path and again.has(case)
+    assert Results.open_unfinished({"commit": "2"}, options, tmp_path) is None
+    assert Results.open_unfinished(env, Options("quick"), tmp_path) is None
+    first.finish()
+    assert Results.open_unfinished(env, options, tmp_path) is None
+
+
+def test_compare_sees_what_exceeds_the_noise():
+    before = [a_case({"zq": [100, 101, 99, 100], "limit": [200, 200, 200, 200]})]
+    assert compare.moves(before, before) == []
+    after = [a_case({"zq": [80, 81, 79, 80], "limit": [200, 200, 200, 200]})]
+    found = {m.metric: m for m in compare.moves(before, after)}
+    assert found["rps"].change == pytest.approx(-0.2) and not found["rps"].better
+    assert found["rps"].against_limit == pytest.approx(-0.2)
+    assert not found["cpu_us"].better and "pss_kib" not in found
+    noisy = [a_case({"zq": [60, 140, 80, 100], "limit": [200] * 4})]
+    assert not [m for m in compare.moves(before, noisy) if m.metric == "rps"]
+
+
+def test_readme_is_replaced_between_its_markers():
+    made = readme.section(ENV, [a_case({"zq": [96, 97], "limit": [100, 101]})], "results/x")
+    text = readme.replaced(f"a\n{readme.BEGIN}\nold\n{readme.END}\nb\n", made)
+    assert text.startswith("a\n") and text.endswith("\nb\n") and "old" not in text
+    assert "LIMIT" in text and "results/x" in text
+    with pytest.raises(ValueError):
+        readme.replaced("no markers", made)
+
+
+def test_readme_has_the_markers():
+    text = (ROOT / "README.md").read_text()
+    assert readme.replaced(text, "") != text or readme.BEGIN in text
+
+
+# ---- processes and calls ----
+
+
+def test_usage_of_a_process_tree(tmp_path):
+    spin = "import subprocess,sys;subprocess.run([sys.executable,'-c','while 1: pass'])"
+    server = process.Server(
+        [sys.executable, "-c", spin], log=tmp_path / "log", cpus=os.sched_getaffinity(0)
+    )
+    try:
+        process.wait_for(lambda: len(process.tree([server.pid])) == 2, "a child")
+        before = process.usage(process.tree([server.pid]))
+        time.sleep(0.3)
+        used = process.usage(process.tree([server.pid])).since(before)
+        assert 0.01 < used.cpu_s < 0.5 and used.user_s <= used.cpu_s
+        memory = process.memory_kib(process.tree([server.pid]))
+        assert 0 < memory["pss_kib"] <= memory["rss_kib"]
+        pids = process.tree([server.pid])
+    finally:
+        server.stop()
+    assert process.wait_for(lambda: not any(p in process.tree([p]) for p in pids), "the end")
+
+
+def test_calls_are_counted_across_processes(tmp_path):
+    calls = Calls(tmp_path / "calls")
+    script = "from calls import counter\nimport os\nc = counter()\nc()\nos.fork()\nc()\nc()"
+    subprocess.run(
+        [sys.executable, "-c", script],
+        env=os.environ | {"BENCH_CALLS": str(calls.path), "PYTHONPATH": str(ROOT / "bench/apps")},
+        check=True,
+        timeout=20,
+    )
+    assert calls.total() == 5
+
+
+def test_waiting_has_a_deadline():
+    with pytest.raises(TimeoutError, match="nothing"):
+        process.wait_for(lambda: False, "nothing", 0.1)
+
+
+# ---- the harness itself ----
+
+
+@pytest.fixture
+def tools(tmp_path, monkeypatch):
+    """zq as the tests have built it, and the harness's own C programs."""
+    for name in ("limit", "rate"):
+        subprocess.run(
+            ["gcc", "-D_GNU_SOURCE", "-std=gnu11", "-O2", "-pthread"]
+            + ["-o", str(tmp_path / name), str(ROOT / "bench" / f"{name}.c")],
+            check=True,
+            timeout=60,
+        )
+    worker = workers()[0]
+    found = {"zq": ZQ, "worker": worker, "venv": venv_of(worker)}
+    found |= {name: tmp_path / name for name in ("limit", "rate")}
+    monkeypatch.setattr(machine, "TOOLS", found)
+    return found
+
+
+def run_case(row, **options):
+    raw = {}
+    runner = CaseRunner(
+        Case(row, row.routes[0]), Options(**options), print, lambda n, t: raw.update({n: t})
+    )
+    return runner.run(), raw
+
+
+COLD = Row("cold", "cold", ("zq",), app="raw", routes=("/13",), cache="cold", conns=8)
+
+
+def test_a_constant_rate_from_start_to_report(tools, tmp_path):
+    row = Row("smoke", "smoke", ("zq",), kind="rate", rate=500, conns=8, share="half")
+    found, raw = run_case(row, secs=0.5, rounds=2)
+    assert [arm["failed"] for arm in found["arms"]] == [""]
+    assert len(found["records"]) == 2 and len(raw) == 2
+    record = found["records"][0]
+    assert record["requests"] == 250 and record["calls"] == 0
+    assert record["cpu_us"] > 0 and record["latency_us"]["99"] > 0 and record["pss_kib"] > 0
+    report.write_all(finished(tmp_path, found | {"goals": []}))
+
+
+@pytest.mark.skipif(shutil.which("wrk") is None, reason="no wrk")
+def test_the_limit_answers_what_zq_answers(tools):
+    row = Row("smoke", "smoke", ("zq", "limit"), conns=8)
+    found, _ = run_case(row, secs=0.3, rounds=2)
+    assert [arm["failed"] for arm in found["arms"]] == ["", ""]
+    assert {r["arm"] for r in found["records"]} == {"zq", "limit"}
+    found, _ = run_case(COLD, secs=0.3, rounds=1)
+    record = found["records"][0]
+    assert record["requests"] <= record["calls"] <= record["requests"] + 8
+
+
+@pytest.mark.skipif(shutil.which("wrk") is None, reason="no wrk")
+def test_who_answers_wrongly_has_no_figure(tools, monkeypatch):
+    """A warm row that every request reaches Python in, and an answer that is not the right one."""
+    monkeypatch.setattr(contestants.Contestant, "warm", True)
+    row = Row("smoke", "smoke", ("zq-nocache",), conns=8)
+    found, _ = run_case(row, secs=0.3, rounds=1)
+    assert "not warm" in found["arms"][0]["failed"] and found["records"] == []
+    monkeypatch.setattr(probe, "normalised", lambda body: body + os.urandom(4))
+    found, _ = run_case(COLD, secs=0.3, rounds=1)
+    assert "before the rounds it answered 200" in found["arms"][0]["failed"]
+
+
+def test_idle_connections_are_weighed(tools, monkeypatch):
+    monkeypatch.setattr(idle, "SETTLE_S", 0.1)
+    row = Row("idle", "idle", ("zq",), kind="idle", conns=200)
+    found, _ = run_case(row)
+    assert found["arms"][0]["failed"] == "" and found["records"][0]["connections"] == 200
+
+
+def test_figures_without_a_contestant_are_empty():
+    assert Figure("x", "X", "failed", [], None).of("rps") is None
