@@ -279,7 +279,7 @@ class Options:
     rounds: int = 0
 
     def seconds(self) -> float:
-        return self.secs or {"default": 1.5, "quick": 0.8, "full": 3.0}[self.mode]
+        return self.secs or {"default": 1.5, "quick": 0.6, "full": 3.0}[self.mode]
 
     def turns(self) -> int:
         return self.rounds or {"default": 7, "quick": 3, "full": 9}[self.mode]
