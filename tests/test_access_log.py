@@ -18,7 +18,7 @@ def lines(server, n):
 
 
 def test_a_line_a_request():
-    with serve("basic:app") as server:
+    with serve("basic:app", "--front-threads=1") as server:  # two threads' lines may cross
         page = "/answer?size=1000&sleep=0.1&h=Cache-Control:max-age=60"
         server.get(page)
         server.get(page)

@@ -20,6 +20,7 @@ def strict():
         "--timeout-keep-alive=500ms",
         "--timeout-request-header=500ms",
         "--timeout-request-body=500ms",
+        "--limit-request-body-rate=0",
         "--timeout-response=700ms",
         "--timeout-response-idle=700ms",
         "--timeout-write=1s",
@@ -130,6 +131,30 @@ def test_body_that_keeps_coming_is_not_slow(strict):
             time.sleep(0.08)
             client.send(str(i))
         assert client.response().body == b"01234567"
+
+
+def test_a_body_that_trickles_408():
+    """A byte before each timeout would hold the application for days: the rate counts."""
+    with serve("basic:app", "--timeout-request-body=1s", "--limit-request-body-rate=100") as server:
+        with server.client() as client:
+            client.send_request("/echo", "POST", {"Content-Length": "1000"})
+            client.socket.settimeout(0.3)
+            answer = b""
+            for _ in range(100):
+                try:
+                    client.send("x")
+                    answer = client.socket.recv(1000)
+                    break
+                except TimeoutError:
+                    continue
+            assert answer.startswith(b"HTTP/1.1 408 ")
+        # at a better rate the same pauses are no matter
+        with server.client() as client:
+            client.send_request("/echo", "POST", {"Content-Length": "1000"})
+            for _ in range(10):
+                time.sleep(0.3)
+                client.send("x" * 100)
+            assert client.response().status == 200
 
 
 def test_no_response_504(strict):

@@ -207,7 +207,8 @@ static int set_size(const struct row *row, void *field, const char *value,
     const char *word = word_for_zero(row);
     uint64_t bytes = 0;
     bool is_word = word && strcmp(value, word) == 0;
-    bool may_be_zero = strcmp(row->name, "cache-size") == 0; /* stores nothing */
+    bool may_be_zero = strcmp(row->name, "cache-size") == 0 ||            /* stores nothing */
+                       strcmp(row->name, "limit-request-body-rate") == 0; /* limits nothing */
     char suffix[64];
 
     if (!is_word && (zq_units_parse_size(value, &bytes) < 0 || (bytes == 0 && !may_be_zero)))

@@ -43,7 +43,7 @@ static void deliver(struct zq_http_exchange *ex)
     ex->progress += ex->span.n;
     ex->want -= ex->span.n;
     ex->pub.body_done = end;
-    ex->read_deadline_ms = 0; /* it starts anew */
+    zq_exchange_stop_waiting(ex);
     if (ex->span.n > 0 || end)
         handler->on_body(&ex->pub, ex->span, end);
 }

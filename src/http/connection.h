@@ -116,6 +116,8 @@ struct zq_http_exchange {
 
     /* deadlines; 0 when not running */
     int64_t read_deadline_ms;
+    int64_t waiting_since_ms; /* for content; while read_deadline_ms runs */
+    int64_t waited_ms;        /* for content, before that */
     int64_t write_deadline_ms;
     int64_t gone_deadline_ms; /* a half-closed client must have moved bytes by then */
     uint64_t gone_progress;
@@ -188,6 +190,8 @@ void zq_exchange_cut(struct zq_http_exchange *ex, enum zq_exchange_end end);
 /* zq answers by itself if nothing was started, and closes, lingering; otherwise it cuts. */
 void zq_exchange_refuse(struct zq_http_exchange *ex, unsigned status, enum zq_exchange_end end);
 void zq_exchange_expire(struct zq_http_exchange *ex);
+/* The client has sent content: it is not waited for any more. */
+void zq_exchange_stop_waiting(struct zq_http_exchange *ex);
 /* After anything that may have changed what it waits for: sets its deadlines. */
 void zq_exchange_settle(struct zq_http_exchange *ex);
 static inline struct zq_http_exchange *zq_exchange_of(struct zq_exchange *pub)

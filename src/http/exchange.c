@@ -134,11 +134,42 @@ static void settle(struct zq_conn *conn, int64_t *deadline_ms, bool waits, int64
     zq_conn_arm(conn, *deadline_ms);
 }
 
+/* How long a client may still be waited for, in all, at the rate it has kept so far: one byte just
+ * before each timeout would hold the exchange for days. */
+static int64_t patience_ms(const struct zq_http_exchange *ex)
+{
+    const struct zq_config *config = ex->conn->server->config;
+    uint64_t rate = config->limit_request_body_rate;
+    int64_t timeout = config->timeout_request_body;
+    if (rate == 0 || timeout == 0 || ex->received >= INT64_MAX / 4000)
+        return timeout;
+    int64_t left = timeout + (int64_t)(ex->received * 1000 / rate) - ex->waited_ms;
+    return left < 1 ? 1 : left < timeout ? left : timeout;
+}
+
+void zq_exchange_stop_waiting(struct zq_http_exchange *ex)
+{
+    if (ex->read_deadline_ms != 0)
+        ex->waited_ms += zq_conn_now(ex->conn) - ex->waiting_since_ms;
+    ex->read_deadline_ms = 0;
+}
+
+static void settle_reading(struct zq_http_exchange *ex)
+{
+    if (!zq_body_wants_read(ex)) {
+        zq_exchange_stop_waiting(ex);
+    } else if (ex->read_deadline_ms == 0) {
+        ex->waiting_since_ms = zq_conn_now(ex->conn);
+        ex->read_deadline_ms = zq_conn_deadline(ex->conn, patience_ms(ex));
+    }
+    zq_conn_arm(ex->conn, ex->read_deadline_ms);
+}
+
 void zq_exchange_settle(struct zq_http_exchange *ex)
 {
     struct zq_conn *conn = ex->conn;
     const struct zq_config *config = conn->server->config;
-    settle(conn, &ex->read_deadline_ms, zq_body_wants_read(ex), config->timeout_request_body);
+    settle_reading(ex);
     settle(conn, &ex->write_deadline_ms, conn->out.n > 0 || ex->blocked, config->timeout_write);
     if (conn->peer_finished && ex->gone_deadline_ms == 0) {
         ex->gone_progress = ex->progress;

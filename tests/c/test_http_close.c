@@ -69,6 +69,7 @@ static void a_slow_body_is_a_408(void **state)
 {
     (void)state;
     rig.config.timeout_request_body = 60;
+    rig.config.limit_request_body_rate = 0;
     say(POST("/echo", "Content-Length: 10\r\n", "0"));
     for (int i = 0; i < 4; i++) { /* between reads */
         wait_ms(30);
@@ -76,6 +77,21 @@ static void a_slow_body_is_a_408(void **state)
     }
     assert_false(rig.hung_up);
     wait_ms(100);
+    hear_refusal(408);
+    expect_log("POST /echo 408 TIMED_OUT\n");
+}
+
+/* Each byte comes in time, but together they are too slow: the time waited counts. */
+static void a_body_that_trickles_is_a_408(void **state)
+{
+    (void)state;
+    rig.config.timeout_request_body = 100;
+    rig.config.limit_request_body_rate = 100;
+    say(POST("/echo", "Content-Length: 100\r\n", "0"));
+    for (int i = 0; i < 20 && !rig.hung_up; i++) {
+        wait_ms(50);
+        say("1");
+    }
     hear_refusal(408);
     expect_log("POST /echo 408 TIMED_OUT\n");
 }
@@ -402,6 +418,7 @@ int main(void)
         TEST(an_idle_connection_closes_silently),
         TEST(a_slow_head_is_a_408),
         TEST(a_slow_body_is_a_408),
+        TEST(a_body_that_trickles_is_a_408),
         TEST(a_slow_body_behind_a_begun_answer_is_cut),
         TEST(nobody_waits_for_a_body_that_is_not_asked_for),
         TEST(a_rest_that_does_not_come_closes),
