@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from random import Random
 
 import pytest
 
@@ -631,6 +632,41 @@ def test_a_bad_frame_costs_only_its_link(shared, link, name):
         pass
     shared.wait_log("the link to the front is closed: protocol violation")
     assert waiting.response().body == b"slow"
+
+
+def noise(random):
+    """Frames of any order, half of the time with a few bytes changed."""
+    data = b""
+    for _ in range(random.randint(1, 40)):
+        stream = random.randint(1, 8)
+        path = random.choice(["/late", "/echo", "/stream", "/endless", "/disconnect", "/raise"])
+        data += random.choice(
+            [
+                request_frame(random.randint(1, 99), "GET", path),
+                request_frame(stream, "POST", path, body=b"x" * 1000, end=False),
+                frame(BODY, stream, b"y" * random.choice([0, 1, 20_000]), random.randint(0, 1)),
+                wirelib.number_frame(CREDIT, stream, random.choice([1, 100_000])),
+                frame(wirelib.CANCEL, stream),
+            ]
+        )
+    changed = bytearray(data)
+    for _ in range(random.choice([0, 3])):
+        changed[random.randrange(len(changed))] = random.randrange(256)
+    return bytes(changed)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_noise_costs_only_its_link(shared, link, seed):
+    random = Random(seed)
+    for _ in range(10):
+        other = shared.link()
+        try:
+            other.send(noise(random), timeout=0.2)
+            other.read(time.monotonic() + 0.02)
+        except (Closed, wirelib.Timeout):
+            pass
+        other.close()
+    assert link.get("/").body == b"hello"
 
 
 def test_frames_in_any_slices(link):

@@ -4,7 +4,7 @@ import os
 import sys
 import traceback
 
-from zq import _native
+from zq._native import bridge
 
 _OWN = os.path.dirname(os.path.abspath(__file__)) + os.sep
 
@@ -25,7 +25,7 @@ class StartError(Exception):
 
 def log(level, text):
     """One line; whether that level is logged."""
-    return _native.log(level, text.replace("\0", "\\0").encode("utf-8", "backslashreplace"))
+    return bridge.log(level, text.replace("\0", "\\0").encode("utf-8", "backslashreplace"))
 
 
 def printable(text):

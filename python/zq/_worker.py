@@ -8,10 +8,11 @@ import gc
 import os
 import platform
 
-from zq import _native
+from zq import ClientDisconnected
 from zq._errors import StartError, log, log_exception, printable
 from zq._lifespan import Lifespan
 from zq._load import load_app, new_loop
+from zq._native import bridge as native
 
 
 def main(config):
@@ -32,13 +33,13 @@ class Worker:
         self.state = {}
         self.lifespan = Lifespan(app, config["lifespan"], self.state)
         root_path = (config["root_path"] or "").rstrip("/")
-        self.bridge = _native.Bridge(app, loop, self.state, root_path, on_error)
+        self.bridge = native.Bridge(app, loop, self.state, root_path, on_error)
         self.descriptors = []  # links that came before the application was ready
         self.ready = False
         self.stopping = loop.create_future()  # its result: milliseconds left
 
     def run(self):
-        self.loop.add_reader(_native.CONTROL_FD, self._on_control)
+        self.loop.add_reader(native.CONTROL_FD, self._on_control)
         task = self.loop.create_task(self._serve())
         try:
             while not task.done():
@@ -72,7 +73,7 @@ class Worker:
         gc.freeze()
         self.ready = True
         self._adopt(self.descriptors)
-        _native.control_ready(f"{platform.python_version()} {self.loop_name}")
+        native.control_ready(f"{platform.python_version()} {self.loop_name}")
         deadline = self.loop.time() + await self.stopping / 1000
         await self._finish_requests(deadline)
         return await self._finish_lifespan(deadline)
@@ -100,7 +101,7 @@ class Worker:
 
     def _on_control(self):
         try:
-            message = _native.control_receive()
+            message = native.control_receive()
         except EOFError:
             os._exit(1)  # super is gone: nobody waits for what is left
         if message is None:
@@ -124,7 +125,7 @@ class Worker:
     def _end_loop(self):
         """What asyncio.run() does at its end, but it does not wait for ever."""
         loop = self.loop
-        loop.remove_reader(_native.CONTROL_FD)
+        loop.remove_reader(native.CONTROL_FD)
         tasks = asyncio.all_tasks(loop)
         for task in tasks:
             task.cancel()
@@ -163,7 +164,7 @@ def on_error(kind, method, path, exception):
 
 def _is_disconnect(exception):
     """The client left, and the application said so in its own words or let our exception pass."""
-    if isinstance(exception, _native.ClientDisconnected):
+    if isinstance(exception, ClientDisconnected):
         return True
     if isinstance(exception, BaseExceptionGroup):
         return all(_is_disconnect(each) for each in exception.exceptions)
@@ -171,5 +172,5 @@ def _is_disconnect(exception):
     return (
         "Disconnect" in type(exception).__name__
         and origin is not None
-        and isinstance(origin, _native.ClientDisconnected)
+        and isinstance(origin, ClientDisconnected)
     )

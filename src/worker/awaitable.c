@@ -14,7 +14,7 @@ static struct zq_awaitable *allocate(struct zq_module *m)
 }
 
 PyObject *zq_awaitable_new(struct zq_request *r, zq_attempt *attempt, struct zq_node *waiters,
-                           PyObject *message)
+                           PyObject *message, const char *name)
 {
     struct zq_awaitable *a = allocate(r->bridge->module);
 
@@ -26,6 +26,7 @@ PyObject *zq_awaitable_new(struct zq_request *r, zq_attempt *attempt, struct zq_
     a->future = NULL;
     a->waiters = waiters;
     a->serial = 0;
+    a->name = name;
     zq_list_init(&a->node);
     PyObject_GC_Track(a);
     return (PyObject *)a;
@@ -222,6 +223,18 @@ static int awaitable_clear(PyObject *self)
     return 0;
 }
 
+/* asyncio shows it in the repr of a task. */
+static PyObject *awaitable_name(PyObject *self, void *unused)
+{
+    return PyUnicode_FromString(((struct zq_awaitable *)self)->name);
+}
+
+static PyGetSetDef awaitable_getset[] = {
+    {"__name__", awaitable_name, NULL, NULL, NULL},
+    {"__qualname__", awaitable_name, NULL, NULL, NULL},
+    {0},
+};
+
 static PyMethodDef awaitable_methods[] = {
     {"send", awaitable_send, METH_O, NULL},
     {"throw", (PyCFunction)(void (*)(void))awaitable_throw, METH_FASTCALL, NULL},
@@ -234,6 +247,7 @@ static PyType_Slot awaitable_slots[] = {
     {Py_tp_traverse, awaitable_traverse},
     {Py_tp_clear, awaitable_clear},
     {Py_tp_methods, awaitable_methods},
+    {Py_tp_getset, awaitable_getset},
     {Py_tp_iternext, awaitable_iternext},
     {Py_am_await, PyObject_SelfIter},
     {Py_am_send, step},

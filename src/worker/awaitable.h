@@ -20,12 +20,13 @@ struct zq_awaitable {
     PyObject *future;           /* what it waits on, owned */
     struct zq_node node;        /* among the request's receivers or senders while it waits */
     struct zq_node *waiters;    /* that list */
+    const char *name;           /* `receive` or `send` */
     uint64_t serial;            /* of the body part that send() gave */
 };
 
-/* New reference. `message` is borrowed, and may be NULL. */
+/* New reference. `message` is borrowed, and may be NULL; `name` is borrowed for good. */
 PyObject *zq_awaitable_new(struct zq_request *r, zq_attempt *attempt, struct zq_node *waiters,
-                           PyObject *message);
+                           PyObject *message, const char *name);
 /* All that wait try again, in the order in which they came. Runs no Python code of others. */
 void zq_awaitable_wake(struct zq_module *m, struct zq_node *waiters);
 /* The freelist, at the module's end. */

@@ -121,16 +121,26 @@ static PyMethodDef bridge_methods[] = {
 
 /* ---- life ---- */
 
-static int import_asyncio(struct zq_module *m)
+/* New reference. */
+static PyObject *import_from(const char *module_name, const char *name)
 {
-    PyObject *asyncio = PyImport_ImportModule("asyncio");
+    PyObject *module = PyImport_ImportModule(module_name), *found = NULL;
 
-    if (asyncio == NULL)
-        return -1;
-    Py_XSETREF(m->task_type, PyObject_GetAttrString(asyncio, "Task"));
-    Py_XSETREF(m->cancelled_error, PyObject_GetAttrString(asyncio, "CancelledError"));
-    Py_DECREF(asyncio);
-    return m->task_type != NULL && m->cancelled_error != NULL ? 0 : -1;
+    if (module != NULL)
+        found = PyObject_GetAttrString(module, name);
+    Py_XDECREF(module);
+    return found;
+}
+
+/* Not when `_zq` is made, but when asyncio and zq are there already. */
+static int import_classes(struct zq_module *m)
+{
+    Py_XSETREF(m->task_type, import_from("asyncio", "Task"));
+    if (m->task_type != NULL)
+        Py_XSETREF(m->cancelled_error, import_from("asyncio", "CancelledError"));
+    if (m->cancelled_error != NULL)
+        Py_XSETREF(m->client_disconnected, import_from("zq", "ClientDisconnected"));
+    return m->client_disconnected != NULL ? 0 : -1;
 }
 
 static PyObject *task_kwnames(const struct zq_module *m)
@@ -146,7 +156,7 @@ static int bridge_init(struct zq_bridge *b)
 {
     struct zq_module *m = b->module;
 
-    if (import_asyncio(m) < 0)
+    if (import_classes(m) < 0)
         return -1;
     b->call_soon = PyObject_GetAttr(b->loop, zq_name(m, ZQ_NAME_call_soon));
     b->create_future = PyObject_GetAttr(b->loop, zq_name(m, ZQ_NAME_create_future));

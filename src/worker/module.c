@@ -90,13 +90,6 @@ static int module_exec(PyObject *module)
         add_type(module, &m->request_type, &zq_request_spec) < 0 ||
         add_type(module, &m->awaitable_type, &zq_awaitable_spec) < 0)
         return -1;
-    m->client_disconnected = PyErr_NewExceptionWithDoc(
-        "zq.ClientDisconnected", "The client left before the response was complete.", PyExc_OSError,
-        NULL);
-    if (m->client_disconnected == NULL ||
-        PyModule_AddObjectRef(module, "ClientDisconnected", m->client_disconnected) < 0 ||
-        PyModule_AddStringConstant(module, "__version__", ZQ_VERSION) < 0)
-        return -1;
     return PyModule_AddIntConstant(module, "CONTROL_FD", ZQ_CONTROL_FD);
 }
 

@@ -21,7 +21,7 @@ struct zq_awaitable;
 /* Lives in the module object; every member is an owned reference unless it says otherwise. */
 struct zq_module {
     PyTypeObject *bridge_type, *link_type, *request_type, *awaitable_type;
-    PyObject *client_disconnected; /* zq.ClientDisconnected */
+    PyObject *client_disconnected; /* zq.ClientDisconnected; this and the next with the bridge */
     PyObject *cancelled_error;     /* asyncio.CancelledError */
     PyObject *task_type;           /* asyncio.Task */
     PyObject *names[ZQ_NAME_COUNT];

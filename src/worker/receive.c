@@ -49,7 +49,7 @@ static PyObject *receive(PyObject *self, PyObject *unused)
 {
     struct zq_request *r = (struct zq_request *)self;
 
-    return zq_awaitable_new(r, attempt, &r->receivers, NULL);
+    return zq_awaitable_new(r, attempt, &r->receivers, NULL, "receive");
 }
 
 PyObject *zq_receive_new(struct zq_request *r)

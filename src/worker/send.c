@@ -177,7 +177,7 @@ static PyObject *send(PyObject *self, PyObject *message)
 {
     struct zq_request *r = (struct zq_request *)self;
 
-    return zq_awaitable_new(r, attempt, &r->senders, message);
+    return zq_awaitable_new(r, attempt, &r->senders, message, "send");
 }
 
 PyObject *zq_send_new(struct zq_request *r)
