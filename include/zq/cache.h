@@ -111,7 +111,7 @@ int zq_cache_get(struct zq_cache *cache, const struct zq_cache_request *request,
                  enum zq_cache_forward *forward);
 
 /* A non-error response to an unsafe method: what is stored under that key is dropped, and fetches
- * in flight for it will not be stored (RFC 9111 4.4). */
+ * in flight for it will not be stored (RFC 9111 4.4). A hard purge of one key, without a number. */
 void zq_cache_invalidate(struct zq_cache *cache, struct zq_slice scheme, struct zq_slice host,
                          struct zq_slice target);
 
@@ -184,5 +184,103 @@ unsigned zq_entry_status(const struct zq_reader *reader);
 int zq_reader_peek(struct zq_reader *reader, struct iovec *iov, int max, bool *end);
 void zq_reader_advance(struct zq_reader *reader, uint64_t bytes);
 void zq_reader_detach(struct zq_reader *reader); /* no-op when detached; no notify after it */
+
+/* ---- purging ---- */
+
+/* Names that a response carries in its Cache-Tag (separated by commas) and Surrogate-Key (by
+ * spaces) fields, compared byte by byte. A response with more or longer ones is not stored, as
+ * nobody could purge it by all of them. */
+#define ZQ_TAGS_MAX 512 /* of one response */
+#define ZQ_TAG_MAX 1024 /* bytes of one */
+
+/* What a purge names: kind, word. URL, PREFIX and GLOB are absolute (`https://host/path`), or begin
+ * with `/` and hold for every scheme and host. */
+#define ZQ_PURGES(X)                                                                               \
+    X(URL, "url")       /* all variants of one key; the query belongs to it */                     \
+    X(PREFIX, "prefix") /* what begins so */                                                       \
+    X(GLOB, "glob")     /* `*` stands for any run of bytes, all else for itself */                 \
+    X(TAG, "tag")                                                                                  \
+    X(ALL, "all") /* the text is empty */
+
+enum zq_purge_kind {
+#define X(name, word) ZQ_PURGE_##name,
+    ZQ_PURGES(X)
+#undef X
+        ZQ_PURGE_COUNT
+};
+const char *zq_purge_word(enum zq_purge_kind kind);
+
+#define ZQ_PURGE_TEXT_MAX 8192
+struct zq_purge {
+    enum zq_purge_kind kind;
+    bool soft; /* stored responses become stale instead of going */
+    struct zq_slice text;
+};
+/* NULL, or what is wrong with it, for a person: `needs a path`. */
+const char *zq_purge_fault(const struct zq_purge *purge);
+
+/* Purges are numbered. When this returns, no look-up finds and no request joins what is purged, on
+ * any thread; fetches that began earlier and match go on for those who wait for them, and are not
+ * stored: neither if they match by a tag that they bring only now. Memory is reclaimed by
+ * zq_cache_sweep. 0 and `*number`; ZQ_EINVAL as zq_purge_fault says; ZQ_ELIMIT when too many purges
+ * by prefix, glob or path wait for the sweep (nothing was purged then). Out of memory it purges
+ * more than was asked for. */
+int zq_cache_purge(struct zq_cache *cache, const struct zq_purge *purge, uint64_t *number);
+
+/* A step of bounded work, which takes some 10 µs: takes purged responses out, and forgets purges
+ * that nothing is left for. True while there is more to do. One thread at a time. */
+bool zq_cache_sweep(struct zq_cache *cache);
+
+/* ---- looking into it ---- */
+
+/* Off: requests are passed on, and nothing new is stored or replayed; what is stored stays. On at
+ * first. */
+void zq_cache_switch(struct zq_cache *cache, bool on);
+
+/* Since the cache was made, but for the first group, which is now. */
+#define ZQ_CACHE_STATS(X)                                                                          \
+    X(size)      /* bytes */                                                                       \
+    X(used)      /* bytes */                                                                       \
+    X(responses) /* stored */                                                                      \
+    X(tags)      /* known */                                                                       \
+    X(sweeping)  /* purges that the sweep is not done with */                                      \
+    X(hits)                                                                                        \
+    X(joined) /* answered by the fetch of another request */                                       \
+    X(misses)                                                                                      \
+    X(stored)                                                                                      \
+    X(evicted) /* for want of room */                                                              \
+    X(purged)  /* responses taken out by purges and invalidation so far */                         \
+    X(purges)
+
+struct zq_cache_stat {
+    bool on;
+#define X(name) uint64_t name;
+    ZQ_CACHE_STATS(X)
+#undef X
+};
+void zq_cache_stat(struct zq_cache *cache, struct zq_cache_stat *out);
+
+/* One stored response, borrowed for the callback. */
+struct zq_tags;
+struct zq_cache_item {
+    struct zq_slice scheme, host, target;
+    unsigned status;
+    uint64_t bytes; /* of content */
+    int64_t age_s, remaining_s;
+    bool purged_softly;
+    const struct zq_tags *tags;
+};
+size_t zq_tags_count(const struct zq_tags *tags);
+struct zq_slice zq_tags_at(const struct zq_tags *tags, size_t i);
+
+/* `each` runs under a shard's lock: it may only copy. */
+typedef void zq_cache_each(const struct zq_cache_item *item, void *argument);
+/* A step of bounded work: some of the stored responses, in no order. `*cursor` is 0 at first; false
+ * at the end. What comes or goes meanwhile may be left out. */
+bool zq_cache_list(struct zq_cache *cache, uint64_t *cursor, int64_t now_ms, zq_cache_each *each,
+                   void *argument);
+/* All variants of one absolute URL. 0 or ZQ_EINVAL when it is none. */
+int zq_cache_show(struct zq_cache *cache, struct zq_slice url, int64_t now_ms, zq_cache_each *each,
+                  void *argument);
 
 #endif

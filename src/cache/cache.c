@@ -66,6 +66,7 @@ struct zq_cache *zq_cache_new(uint64_t size_bytes)
     cache->queue.hand = &cache->queue.variants;
     for (size_t i = 0; i < ZQ_STORE_SHARDS; i++)
         ok &= shard_init(&cache->shards[i], n_buckets);
+    ok &= zq_purges_init(&cache->purges, size_bytes);
     if (ok)
         return cache;
     zq_cache_free(cache);
@@ -100,6 +101,7 @@ void zq_cache_free(struct zq_cache *cache)
         free(cache->shards[i].buckets);
     }
     zq_lock_fini(&cache->queue.lock);
+    zq_purges_fini(cache);
     ZQ_ASSERT(atomic_load(&cache->used) == 0);
     cache->magic = 0;
     free(cache);
@@ -124,6 +126,7 @@ struct lookup {
     unsigned traits;
     bool may_join;
     bool marked; /* found: the key's last answer was not storable */
+    struct zq_node dropped;
     enum zq_cache_forward forward;
 };
 
@@ -135,7 +138,7 @@ static struct zq_entry *find_fresh(struct lookup *l, struct zq_slot *slot)
         struct zq_entry *entry = ZQ_CONTAINER(n, struct zq_entry, link);
         if (!zq_vary_match(entry->vary, l->request->fields))
             continue;
-        if (zq_freshness_is_fresh(&entry->freshness, l->now_ms)) {
+        if (zq_entry_is_fresh(entry, l->now_ms)) {
             l->forward = ZQ_FORWARD_NONE;
             return entry;
         }
@@ -156,12 +159,14 @@ static bool join_filling(struct lookup *l, struct zq_entry *entry)
 }
 
 /* Who waits for the head is joined when `hint`, the Vary of another response of this key, would
- * not tell the two requests apart. */
+ * not tell the two requests apart; but not when it may turn out to have a tag that was purged since
+ * it began. */
 static bool join_waiting(struct lookup *l, struct zq_entry *entry, struct zq_slice hint)
 {
     const struct zq_fields *leader = zq_entry_request(entry);
 
-    if (leader == NULL || !zq_vary_alike(hint, leader, l->request->fields))
+    if (leader == NULL || !zq_vary_alike(hint, leader, l->request->fields) ||
+        zq_purge_of_tags_since(entry))
         return false;
     zq_reader_attach(l->reader, entry);
     return true;
@@ -221,6 +226,8 @@ static enum zq_cache_verdict look(struct lookup *l, struct zq_slot **slot)
     l->forward = ZQ_FORWARD_URI_MISS;
     l->marked = false;
     *slot = zq_slot_find(l->shard, l->key, l->hash);
+    if (*slot != NULL && !zq_slot_purge(l->cache, l->shard, *slot, &l->dropped))
+        *slot = NULL;
     if (*slot == NULL)
         return ZQ_CACHE_PASS;
     struct zq_entry *entry = find_fresh(l, *slot);
@@ -298,6 +305,7 @@ static void fill_link(struct lookup *l, struct fill *f, struct zq_slot *slot,
     entry->counted = sizeof(*entry);
     f->bytes -= entry->counted;
     f->entry = NULL;
+    zq_purge_begin(entry);
     zq_entry_open(entry, l->reader, writer);
     zq_store_add_fill(slot, entry);
 }
@@ -323,6 +331,7 @@ static int lead(struct lookup *l, struct zq_writer *writer)
     }
     zq_lock_give(&l->shard->lock);
     fill_fini(l, &f);
+    zq_store_unref_all(&l->dropped);
     return verdict;
 }
 
@@ -333,9 +342,20 @@ static enum zq_cache_forward bypass(const struct zq_cache *cache,
 {
     if (!request->is_get && !request->is_head)
         return ZQ_FORWARD_METHOD;
-    if (cache->size == 0 || request->has_body || (traits & ZQ_REQUEST_OVERRIDE))
+    if (cache->size == 0 || request->has_body || (traits & ZQ_REQUEST_OVERRIDE) ||
+        atomic_load_explicit(&cache->off, memory_order_relaxed))
         return ZQ_FORWARD_BYPASS;
     return ZQ_FORWARD_NONE;
+}
+
+static void count(struct zq_shard *shard, int verdict)
+{
+    if (verdict == ZQ_CACHE_HIT)
+        shard->hits++;
+    else if (verdict == ZQ_CACHE_JOIN)
+        shard->joined++;
+    else
+        shard->misses++;
 }
 
 static int decide(struct lookup *l, struct zq_writer *writer)
@@ -345,9 +365,12 @@ static int decide(struct lookup *l, struct zq_writer *writer)
     l->hash = zq_hash(l->key.p, l->key.n);
     l->shard = zq_store_shard(l->cache, l->hash);
     l->may_join = l->may_join && may_lead(l);
+    zq_list_init(&l->dropped);
     zq_lock_take(&l->shard->lock);
     int verdict = look(l, &slot);
+    count(l->shard, verdict);
     zq_lock_give(&l->shard->lock);
+    zq_store_unref_all(&l->dropped);
     if (verdict != ZQ_CACHE_PASS)
         return verdict;
     return may_lead(l) ? lead(l, writer) : pass(l->reader, writer);
@@ -384,21 +407,6 @@ int zq_cache_get(struct zq_cache *cache, const struct zq_cache_request *request,
     return verdict;
 }
 
-static void invalidate_key(struct zq_cache *cache, struct zq_slice key)
-{
-    uint64_t hash = zq_hash(key.p, key.n);
-    struct zq_shard *shard = zq_store_shard(cache, hash);
-    struct zq_node dropped;
-
-    zq_list_init(&dropped);
-    zq_lock_take(&shard->lock);
-    struct zq_slot *slot = zq_slot_find(shard, key, hash);
-    if (slot != NULL)
-        zq_slot_clear(cache, shard, slot, &dropped);
-    zq_lock_give(&shard->lock);
-    zq_store_unref_all(&dropped);
-}
-
 void zq_cache_invalidate(struct zq_cache *cache, struct zq_slice scheme, struct zq_slice host,
                          struct zq_slice target)
 {
@@ -410,11 +418,10 @@ void zq_cache_invalidate(struct zq_cache *cache, struct zq_slice scheme, struct 
         key = zq_cache_alloc(bound);
     if (key == NULL) {
         /* What cannot be named now must not be served later: everything goes. */
-        for (size_t i = 0; i < ZQ_STORE_SHARDS; i++)
-            shard_clear(cache, &cache->shards[i]);
+        zq_purge_everything(cache);
         return;
     }
-    invalidate_key(cache, zq_slice(key, zq_key_write(key, scheme, host, target)));
+    zq_purge_key(cache, zq_slice(key, zq_key_write(key, scheme, host, target)), false);
     if (key != small)
         zq_cache_dealloc(key, bound);
 }

@@ -39,6 +39,7 @@ static void entry_free(struct zq_entry *entry)
     ZQ_ASSERT(zq_list_empty(&entry->readers) && entry->slot == NULL);
     zq_segments_free(entry, entry->first);
     zq_request_copy_free(entry->copy);
+    zq_tags_free(cache, entry->tags);
     zq_cache_dealloc((char *)entry->block.p, entry->block.n + entry->vary.n);
     zq_lock_fini(&entry->lock);
     entry->magic = 0;
@@ -150,6 +151,22 @@ static bool is_too_large(const struct zq_entry *entry, uint64_t bytes)
     return bytes > entry->cache->object_max;
 }
 
+/* Takes its tags and its place in the store; false when it is not to be stored after all. */
+static bool retain(struct zq_entry *entry, const struct arrival *a)
+{
+    struct zq_tags *tags;
+
+    if (zq_tags_of(entry->cache, a->response->fields, &tags) < 0)
+        return false;
+    if (zq_store_reserve(entry->cache, a->head_bytes)) {
+        if (zq_store_confirm_fill(entry, tags))
+            return true;
+        zq_store_release(entry->cache, a->head_bytes);
+    }
+    zq_tags_free(entry->cache, tags);
+    return false;
+}
+
 /* Settles whether it will be stored, and takes what will not off the index. */
 static void settle(struct zq_entry *entry, struct arrival *a, int64_t now_ms)
 {
@@ -159,12 +176,8 @@ static void settle(struct zq_entry *entry, struct arrival *a, int64_t now_ms)
         return;
     bool too_large =
         a->shareable && r->content_length > 0 && is_too_large(entry, (uint64_t)r->content_length);
-    if (a->shareable && r->storable && !too_large &&
-        zq_store_reserve(entry->cache, a->head_bytes)) {
-        a->retained = zq_store_confirm_fill(entry);
-        if (!a->retained)
-            zq_store_release(entry->cache, a->head_bytes);
-    }
+    a->retained = a->shareable && r->storable && !too_large && retain(entry, a);
+    zq_purge_headed(entry);
     if (!a->retained)
         zq_store_drop_fill(entry, !a->shareable || too_large, now_ms);
 }
@@ -359,8 +372,10 @@ void zq_entry_fail(struct zq_writer *writer, unsigned status)
 
     ZQ_ASSERT(entry->state == ZQ_ENTRY_WAITING);
     writer->entry = NULL;
-    if (entry->shard != NULL)
+    if (entry->shard != NULL) {
+        zq_purge_headed(entry);
         zq_store_drop_fill(entry, false, 0);
+    }
     zq_lock_take(&entry->lock);
     entry->status = status;
     zq_lock_give(&entry->lock);

@@ -8,12 +8,12 @@
  * retained is frozen: nothing in it changes any more, and readers take no lock.
  *
  * Who may touch what:
- *   shard lock   slot, link
- *   queue lock   queued
+ *   shard lock   slot, link, tags (for good once the head is there)
+ *   queue lock   queued, once the head is there; before, the purges' lock
  *   entry lock   state, readers (and what the cache keeps in them), leader, copy, writer, first,
  *                length, the head
  *   the writer   is alone in writing retained, length, tail; so it reads them without the lock
- *   for good     cache, shard, traits, request_ms
+ *   for good     cache, shard, traits, request_ms, born
  */
 #ifndef ZQ_CACHE_ENTRY_H
 #define ZQ_CACHE_ENTRY_H
@@ -65,6 +65,7 @@ struct zq_entry {
     struct zq_slot *slot; /* NULL: not in the index */
     atomic_bool visited;  /* set by hits, cleared by the queue's hand */
     atomic_bool frozen;
+    atomic_bool expired; /* a soft purge made it stale */
     enum zq_entry_state state;
 
     unsigned status;
@@ -77,8 +78,10 @@ struct zq_entry {
 
     struct zq_cache *cache; /* NULL for a PASS, which nothing is counted of */
     struct zq_shard *shard;
-    struct zq_node queued;
-    size_t counted; /* bytes in zq_cache_used for this struct, the copy and the head */
+    struct zq_node queued; /* among the fetches without a head, then among the variants */
+    uint64_t born;         /* the number of the last purge when the fetch began */
+    struct zq_tags *tags;  /* NULL: none */
+    size_t counted;        /* bytes in zq_cache_used for this struct, the copy and the head */
 
     struct zq_lock lock;
     struct zq_node readers;
@@ -92,6 +95,13 @@ struct zq_entry {
     struct zq_request_copy *copy;
 };
 #define ZQ_ENTRY_MAGIC 0x5a51454eu
+
+/* May a new request be answered with it? Shard locked. */
+static inline bool zq_entry_is_fresh(const struct zq_entry *entry, int64_t now_ms)
+{
+    return !atomic_load_explicit(&entry->expired, memory_order_relaxed) &&
+           zq_freshness_is_fresh(&entry->freshness, now_ms);
+}
 
 static inline bool zq_entry_is_frozen(const struct zq_entry *entry)
 {

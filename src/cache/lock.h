@@ -2,6 +2,7 @@
  *
  *   shard → entry → (a loop's mailbox, which a notify callback posts to)
  *   shard → queue (of eviction)
+ *   any → purges
  *
  * A thread holds at most one of a kind, and none of an earlier kind is taken while a later one is
  * held. Making room (zq_store_reserve) takes the queue and then shards, so it is called with none.
@@ -14,7 +15,7 @@
 
 #include <pthread.h>
 
-enum zq_lock_rank { ZQ_LOCK_SHARD = 1, ZQ_LOCK_ENTRY = 2, ZQ_LOCK_QUEUE = 4 };
+enum zq_lock_rank { ZQ_LOCK_SHARD = 1, ZQ_LOCK_ENTRY = 2, ZQ_LOCK_QUEUE = 4, ZQ_LOCK_PURGES = 8 };
 
 struct zq_lock {
     pthread_mutex_t mutex;

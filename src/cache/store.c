@@ -44,19 +44,20 @@ void zq_slot_insert(struct zq_shard *shard, struct zq_slot *slot)
     *bucket = slot;
 }
 
-void zq_slot_tidy(struct zq_cache *cache, struct zq_shard *shard, struct zq_slot *slot)
+bool zq_slot_tidy(struct zq_cache *cache, struct zq_shard *shard, struct zq_slot *slot)
 {
     struct zq_slot **at = bucket_of(shard, slot->hash);
 
     ZQ_LOCK_HELD(&shard->lock);
     if (slot->mark_until_ms != 0 || !zq_list_empty(&slot->variants) || !zq_list_empty(&slot->fills))
-        return;
+        return true;
     while (*at != slot)
         at = &(*at)->next;
     *at = slot->next;
     size_t bytes = zq_slot_bytes(slot->key_n);
     zq_cache_dealloc(slot, bytes);
     zq_store_release(cache, bytes);
+    return false;
 }
 
 /* ---- marks ---- */
@@ -89,12 +90,13 @@ void zq_slot_mark(struct zq_cache *cache, struct zq_shard *shard, struct zq_slot
 
 /* ---- entries in slots ---- */
 
-/* Moves an entry out of its slot to `dropped`, with the slot's reference. */
-static void drop(struct zq_entry *entry, bool is_variant, struct zq_node *dropped)
+void zq_slot_drop(struct zq_entry *entry, bool is_variant, struct zq_node *dropped)
 {
+    ZQ_LOCK_HELD(&entry->shard->lock);
     if (is_variant) {
         zq_queue_remove(entry->cache, entry);
         entry->slot->n_variants--;
+        entry->shard->variants--;
     }
     entry->slot = NULL;
     zq_list_remove(&entry->link);
@@ -116,9 +118,9 @@ void zq_slot_clear(struct zq_cache *cache, struct zq_shard *shard, struct zq_slo
 {
     ZQ_LOCK_HELD(&shard->lock);
     while (!zq_list_empty(&slot->variants))
-        drop(ZQ_CONTAINER(slot->variants.next, struct zq_entry, link), true, dropped);
+        zq_slot_drop(ZQ_CONTAINER(slot->variants.next, struct zq_entry, link), true, dropped);
     while (!zq_list_empty(&slot->fills))
-        drop(ZQ_CONTAINER(slot->fills.next, struct zq_entry, link), false, dropped);
+        zq_slot_drop(ZQ_CONTAINER(slot->fills.next, struct zq_entry, link), false, dropped);
     zq_slot_tidy(cache, shard, slot);
 }
 
@@ -130,13 +132,14 @@ void zq_store_add_fill(struct zq_slot *slot, struct zq_entry *entry)
     zq_list_append(slot->fills.next, &entry->link);
 }
 
-bool zq_store_confirm_fill(struct zq_entry *entry)
+bool zq_store_confirm_fill(struct zq_entry *entry, struct zq_tags *tags)
 {
     struct zq_shard *shard = entry->shard;
 
     zq_lock_take(&shard->lock);
-    bool indexed = entry->slot != NULL;
+    bool indexed = entry->slot != NULL && !zq_purge_of_head(entry, tags);
     if (indexed) {
+        entry->tags = tags;
         zq_slot_unmark(shard, entry->slot);
         zq_list_remove(&entry->link);
         zq_list_append(entry->slot->fills.next, &entry->link);
@@ -202,7 +205,8 @@ void zq_store_drop_variant(struct zq_entry *entry)
     zq_lock_take(&shard->lock);
     struct zq_slot *slot = entry->slot;
     if (slot != NULL) {
-        drop(entry, true, &dropped);
+        zq_slot_drop(entry, true, &dropped);
+        shard->evicted++;
         zq_slot_tidy(entry->cache, shard, slot);
     }
     zq_lock_give(&shard->lock);
@@ -238,7 +242,7 @@ static void drop_replaced(struct zq_slot *slot, const struct zq_entry *entry,
         struct zq_entry *older = ZQ_CONTAINER(n, struct zq_entry, link);
         next = n->next;
         if (replaces(entry, older))
-            drop(older, true, dropped);
+            zq_slot_drop(older, true, dropped);
     }
 }
 
@@ -246,11 +250,13 @@ static void add_variant(struct zq_slot *slot, struct zq_entry *entry, struct zq_
 {
     drop_replaced(slot, entry, dropped);
     if (slot->n_variants >= ZQ_STORE_VARIANTS_MAX)
-        drop(ZQ_CONTAINER(slot->variants.prev, struct zq_entry, link), true, dropped);
+        zq_slot_drop(ZQ_CONTAINER(slot->variants.prev, struct zq_entry, link), true, dropped);
     zq_list_remove(&entry->link);
     zq_list_append(slot->variants.next, &entry->link);
     zq_queue_add(entry->cache, entry);
     slot->n_variants++;
+    entry->shard->variants++;
+    entry->shard->stored++;
 }
 
 void zq_store_complete(struct zq_entry *entry)
@@ -263,10 +269,10 @@ void zq_store_complete(struct zq_entry *entry)
     /* Within the shard's lock, so that who hears of the end finds a hit when he asks again. */
     zq_entry_freeze(entry);
     struct zq_slot *slot = entry->slot;
-    if (slot != NULL && !is_outdated(slot, entry)) {
+    if (slot != NULL && zq_purge_effect(entry) == ZQ_PURGE_NONE && !is_outdated(slot, entry)) {
         add_variant(slot, entry, &dropped);
     } else if (slot != NULL) {
-        drop(entry, false, &dropped);
+        zq_slot_drop(entry, false, &dropped);
         zq_slot_tidy(entry->cache, shard, slot);
     }
     zq_lock_give(&shard->lock);

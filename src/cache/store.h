@@ -9,6 +9,7 @@
 #define ZQ_CACHE_STORE_H
 
 #include "cache/lock.h"
+#include "cache/purge.h"
 #include "zq/cache.h"
 
 #include <stdatomic.h>
@@ -22,6 +23,7 @@
 struct zq_slot {
     struct zq_slot *next; /* in its bucket */
     uint64_t hash;
+    uint64_t checked;        /* its entries were compared with the purges up to this one */
     struct zq_node variants; /* newest first */
     struct zq_node fills;    /* newest first; one goes to the front when its head is storable */
     struct zq_node mark;     /* in shard->marks */
@@ -37,6 +39,7 @@ struct zq_shard {
     size_t n_buckets;     /* a power of two, for good: nothing is ever rehashed */
     struct zq_node marks; /* oldest first, so also in the order in which they expire */
     size_t mark_bytes;
+    uint64_t variants, hits, joined, misses, stored, evicted, purged;
 };
 
 /* SIEVE's queue (evict.c). Hits do not come here. */
@@ -52,6 +55,8 @@ struct zq_cache {
     size_t mark_bytes_max; /* of one shard */
     struct zq_shard shards[ZQ_STORE_SHARDS];
     struct zq_queue queue;
+    struct zq_purges purges;
+    atomic_bool off;
     _Alignas(64) atomic_uint_least64_t used;
     atomic_uint next_marks; /* the shard that gives up a mark next */
 };
@@ -85,8 +90,8 @@ struct zq_slot *zq_slot_new(struct zq_slice key, uint64_t hash); /* not locked, 
 struct zq_slot *zq_slot_find(struct zq_shard *shard, struct zq_slice key, uint64_t hash);
 /* Puts a new slot, counted by the caller, in its bucket. */
 void zq_slot_insert(struct zq_shard *shard, struct zq_slot *slot);
-/* Frees the slot if it says nothing any more. */
-void zq_slot_tidy(struct zq_cache *cache, struct zq_shard *shard, struct zq_slot *slot);
+/* Frees the slot if it says nothing any more; false then. */
+bool zq_slot_tidy(struct zq_cache *cache, struct zq_shard *shard, struct zq_slot *slot);
 /* Remembers that the last answer was not storable, and forgets marks that expired or are too
  * many. The slot may be gone afterwards. */
 void zq_slot_mark(struct zq_cache *cache, struct zq_shard *shard, struct zq_slot *slot,
@@ -95,6 +100,8 @@ void zq_slot_unmark(struct zq_shard *shard, struct zq_slot *slot);
 
 /* ---- entries in slots ---- */
 
+/* Moves an entry out of its slot to `dropped`, with the slot's reference. Shard locked. */
+void zq_slot_drop(struct zq_entry *entry, bool is_variant, struct zq_node *dropped);
 /* Takes all variants and fills of a slot off the index, which then may be gone, and moves them to
  * `dropped` with their references. Shard locked. */
 void zq_slot_clear(struct zq_cache *cache, struct zq_shard *shard, struct zq_slot *slot,
@@ -104,9 +111,10 @@ void zq_store_unref_all(struct zq_node *dropped);
 
 /* Links a fill; the slot takes a reference. Shard locked. */
 void zq_store_add_fill(struct zq_slot *slot, struct zq_entry *entry);
-/* A fill's head proved storable: it may be joined from now on, and the key's mark goes. False when
- * it is not in the index any more. Locks the shard. */
-bool zq_store_confirm_fill(struct zq_entry *entry);
+/* A fill's head proved storable: it has these tags (taken over) and may be joined from now on, and
+ * the key's mark goes. False, and the tags stay the caller's, when it is not in the index any more,
+ * or was purged since it began. Locks the shard. */
+bool zq_store_confirm_fill(struct zq_entry *entry, struct zq_tags *tags);
 /* Takes a fill off the index, if it is still there; `mark` remembers why. Locks the shard. */
 void zq_store_drop_fill(struct zq_entry *entry, bool mark, int64_t now_ms);
 /* Takes a fill that has no reader, and will not be stored, off the index, so that none can join it.

@@ -448,6 +448,9 @@ static void no_memory(void **state)
     rig_store(cache, RIG_ASK(.now_ms = 0), RIG_ANSWER(.fields = RIG_FRESH), "x");
     zq_cache_alloc_fails_at = 1;
     rig_invalidate(cache, target);
+    rig_verdict(cache, LEAD, URI_MISS, .now_ms = 0);
+    while (zq_cache_sweep(cache))
+        ;
     assert_int_equal(zq_cache_used(cache), 0);
 #endif
 }

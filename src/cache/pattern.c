@@ -1,0 +1,232 @@
+#include "cache/pattern.h"
+
+#include "cache/alloc.h"
+#include "cache/key.h"
+
+/* ---- URLs ---- */
+
+static bool is_scheme_char(char c)
+{
+    c = zq_lower(c);
+    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '+' || c == '-' || c == '.';
+}
+
+bool zq_url_parse(struct zq_slice text, struct zq_url *out)
+{
+    size_t scheme = 0;
+
+    while (scheme < text.n && is_scheme_char(text.p[scheme]))
+        scheme++;
+    if (scheme == 0 || text.n - scheme < 4 || memcmp(text.p + scheme, "://", 3) != 0)
+        return false;
+    size_t end = scheme + 3;
+    while (end < text.n && text.p[end] != '/' && text.p[end] != '?')
+        end++;
+    *out = (struct zq_url){
+        .scheme = zq_slice(text.p, scheme),
+        .host = zq_slice(text.p + scheme + 3, end - scheme - 3),
+        .target = zq_slice(text.p + end, text.n - end),
+    };
+    if (out->target.n == 0)
+        out->target = ZQ_SLICE("/");
+    return out->host.n > 0 && memchr(out->host.p, '@', out->host.n) == NULL;
+}
+
+struct zq_url zq_url_of_key(struct zq_slice key)
+{
+    const char *end = key.p + key.n;
+    const char *host = memchr(key.p, '\n', key.n);
+    ZQ_ASSERT(host != NULL);
+    const char *target = memchr(host + 1, '\n', (size_t)(end - host - 1));
+    ZQ_ASSERT(target != NULL);
+    return (struct zq_url){
+        .scheme = zq_slice(key.p, (size_t)(host - key.p)),
+        .host = zq_slice(host + 1, (size_t)(target - host - 1)),
+        .target = zq_slice(target + 1, (size_t)(end - target - 1)),
+    };
+}
+
+/* ---- what may be asked for ---- */
+
+const char *zq_purge_word(enum zq_purge_kind kind)
+{
+    static const char *const words[] = {
+#define X(name, word) word,
+        ZQ_PURGES(X)
+#undef X
+    };
+
+    ZQ_ASSERT((size_t)kind < ZQ_ARRAY_SIZE(words));
+    return words[kind];
+}
+
+static const char *tag_fault(struct zq_slice tag)
+{
+    if (tag.n > ZQ_TAG_MAX)
+        return "is longer than any tag";
+    return memchr(tag.p, ',', tag.n) != NULL ? "holds a comma, which no tag does" : NULL;
+}
+
+static const char *place_fault(const struct zq_purge *purge)
+{
+    struct zq_url url;
+
+    if (memchr(purge->text.p, '#', purge->text.n) != NULL)
+        return "has a fragment, which is never part of a request";
+    if (purge->text.p[0] == '/' || purge->kind == ZQ_PURGE_GLOB)
+        return NULL;
+    return zq_url_parse(purge->text, &url)
+               ? NULL
+               : "is neither absolute (http://host/path) nor a path (/path)";
+}
+
+const char *zq_purge_fault(const struct zq_purge *purge)
+{
+    const struct zq_slice text = purge->text;
+
+    if ((unsigned)purge->kind >= ZQ_PURGE_COUNT)
+        return "is of no known kind";
+    if (purge->kind == ZQ_PURGE_ALL)
+        return text.n > 0 ? "takes no text" : NULL;
+    if (text.n == 0)
+        return "is empty";
+    if (text.n > ZQ_PURGE_TEXT_MAX)
+        return "is too long";
+    for (size_t i = 0; i < text.n; i++)
+        if ((unsigned char)text.p[i] <= ' ' || text.p[i] == 0x7f)
+            return "holds a space or a control character";
+    return purge->kind == ZQ_PURGE_TAG ? tag_fault(text) : place_fault(purge);
+}
+
+/* ---- making ---- */
+
+/* What no request line can hold is escaped there. */
+static size_t write_escaped(char *to, struct zq_slice text)
+{
+    static const char hex[] = "0123456789ABCDEF";
+    char *p = to;
+
+    for (size_t i = 0; i < text.n; i++) {
+        unsigned char c = (unsigned char)text.p[i];
+        if (c < 0x80) {
+            *p++ = (char)c;
+        } else {
+            *p++ = '%';
+            *p++ = hex[c >> 4];
+            *p++ = hex[c & 15];
+        }
+    }
+    return (size_t)(p - to);
+}
+
+/* A glob's scheme and host in lower case, and its escapes in upper, as keys have them. */
+static size_t write_glob(char *to, struct zq_slice text)
+{
+    size_t n = zq_key_write(to, (struct zq_slice){0}, (struct zq_slice){0}, text) - 2;
+
+    memmove(to, to + 2, n);
+    for (size_t i = 0; i + 2 < n && to[0] != '/'; i++) {
+        if (memcmp(to + i, "://", 3) != 0)
+            continue;
+        for (size_t k = 0; k < n && (k < i + 3 || to[k] != '/'); k++)
+            to[k] = zq_lower(to[k]);
+        break;
+    }
+    return n;
+}
+
+static size_t write_text(char *to, const struct zq_pattern *pattern, struct zq_slice text)
+{
+    struct zq_url url;
+
+    if (pattern->kind == ZQ_PURGE_GLOB)
+        return write_glob(to, text);
+    if (pattern->any_host) {
+        size_t n = zq_key_write(to, (struct zq_slice){0}, (struct zq_slice){0}, text) - 2;
+        memmove(to, to + 2, n);
+        return n;
+    }
+    ZQ_ASSERT(zq_url_parse(text, &url));
+    return zq_key_write(to, url.scheme, url.host, url.target);
+}
+
+struct zq_pattern *zq_pattern_new(const struct zq_purge *purge)
+{
+    char escaped[3 * ZQ_PURGE_TEXT_MAX];
+    size_t n = write_escaped(escaped, purge->text), bound = sizeof(struct zq_pattern) + n + 4;
+    struct zq_pattern *pattern = zq_cache_alloc(bound);
+
+    if (pattern == NULL)
+        return NULL;
+    *pattern = (struct zq_pattern){
+        .kind = purge->kind, .soft = purge->soft, .any_host = escaped[0] == '/'};
+    zq_list_init(&pattern->node);
+    pattern->n = write_text(pattern->text, pattern, zq_slice(escaped, n));
+    ZQ_ASSERT(sizeof(struct zq_pattern) + pattern->n <= bound);
+    return pattern;
+}
+
+void zq_pattern_free(struct zq_pattern *pattern)
+{
+    zq_cache_dealloc(pattern, sizeof(*pattern));
+}
+
+/* ---- comparing ---- */
+
+/* A key read as `scheme://host/path`, without copying it; or its target alone. */
+struct subject {
+    struct zq_url url;
+    size_t head; /* length of `scheme://host` */
+    size_t n;
+};
+
+static char at(const struct subject *s, size_t i)
+{
+    if (i >= s->head)
+        return s->url.target.p[i - s->head];
+    if (i < s->url.scheme.n)
+        return s->url.scheme.p[i];
+    i -= s->url.scheme.n;
+    return i < 3 ? "://"[i] : s->url.host.p[i - 3];
+}
+
+/* Goes back to the last star only: what an earlier one could take as well, this one can. */
+static bool glob_match(struct zq_slice glob, const struct subject *s)
+{
+    size_t g = 0, i = 0, star = SIZE_MAX, from = 0;
+
+    while (i < s->n) {
+        if (g < glob.n && glob.p[g] == '*') {
+            star = g++;
+            from = i;
+        } else if (g < glob.n && glob.p[g] == at(s, i)) {
+            g++;
+            i++;
+        } else if (star != SIZE_MAX) {
+            g = star + 1;
+            i = ++from;
+        } else {
+            return false;
+        }
+    }
+    while (g < glob.n && glob.p[g] == '*')
+        g++;
+    return g == glob.n;
+}
+
+bool zq_pattern_match(const struct zq_pattern *pattern, struct zq_slice key)
+{
+    struct zq_slice text = zq_slice(pattern->text, pattern->n), against = key;
+    struct subject s = {.url = zq_url_of_key(key)};
+
+    if (pattern->kind == ZQ_PURGE_GLOB) {
+        s.head = pattern->any_host ? 0 : s.url.scheme.n + 3 + s.url.host.n;
+        s.n = s.head + s.url.target.n;
+        return glob_match(text, &s);
+    }
+    if (pattern->any_host)
+        against = s.url.target;
+    if (against.n < text.n || (pattern->kind == ZQ_PURGE_URL && against.n != text.n))
+        return false;
+    return memcmp(against.p, text.p, text.n) == 0;
+}
