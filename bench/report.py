@@ -20,7 +20,7 @@ def count(value: float | None) -> str:
 def micros(value: float | None) -> str:
     if value is None:
         return "–"
-    return f"{value / 1000:.3g} ms" if value >= 10_000 else f"{value:.3g} µs"
+    return f"{value / 1000:.3g} ms" if value >= 1000 else f"{value:.3g} µs"
 
 
 def times(value: Interval | None) -> str:
