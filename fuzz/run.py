@@ -107,6 +107,7 @@ def libfuzzer(target, seconds):
 
 
 def tail(text):
+    text = re.sub(r"\n    #\d+ (?!.*?/(?:fuzz|src)/\S+\.[ch]:).*", "", text)
     at = [m.start() for m in re.finditer(r"invariant broken|runtime error|ERROR:", text)]
     return text[at[0] if at else -2000 :][:4000]
 
@@ -205,7 +206,7 @@ def main():
     parser.add_argument("--time", type=int, default=60)
     parser.add_argument("--jobs", type=int, default=os.cpu_count())
     parser.add_argument("targets", nargs="*")
-    a = parser.parse_args()
+    a = parser.parse_intermixed_args()
     if a.command in ("one", "afl") and len(a.targets) != 1:
         sys.exit(f"fuzz: name a target with T=; there are: {' '.join(TARGETS)}")
     good = True

@@ -51,7 +51,7 @@ static const char *const varies[] = {"", "accept-language", "cookie, accept-lang
 struct fetch {
     unsigned target, request, control, vary;
     bool has_head, shareable, complete, invalidated;
-    int64_t response_ms, length, announced;
+    int64_t request_ms, response_ms, length, announced;
 };
 
 struct client {
@@ -115,6 +115,12 @@ static bool is_shareable(const struct fetch *f)
     bool credentials = is("cookie", f->request) || is("authorization", f->request);
     return controls[f->control].lifetime_ms > 0 && (!credentials || f->control == 3) &&
            f->vary != 3 && !is("cache-control", f->request) && !is("range", f->request);
+}
+
+/* The delay counts as age (RFC 9111 4.2.3). */
+static int64_t fresh_until(const struct fetch *f)
+{
+    return f->request_ms + controls[f->control].lifetime_ms;
 }
 
 static bool same_key(unsigned a, unsigned b)
@@ -184,8 +190,8 @@ static void begin(struct client *c, struct fuzz_input *in)
     if (c->writer.entry == NULL)
         return;
     c->fetch = world.n_fetches++;
-    world.fetches[c->fetch] =
-        (struct fetch){.target = c->target, .request = c->request, .announced = -1};
+    world.fetches[c->fetch] = (struct fetch){
+        .target = c->target, .request = c->request, .announced = -1, .request_ms = world.now_ms};
 }
 
 /* ---- fetches ---- */
@@ -260,7 +266,7 @@ static void check_stored(const struct client *fetcher, int number)
     struct client c = {.target = fetcher->target, .request = f->request};
     if (world.size < APPENDED_MAX || !f->shareable || f->invalidated)
         return;
-    if (world.now_ms >= f->response_ms + controls[f->control].lifetime_ms)
+    if (world.now_ms >= fresh_until(f))
         return;
     for (int i = 0; i < world.n_fetches; i++)
         if (i != number && same_key(world.fetches[i].target, f->target) &&
@@ -332,8 +338,7 @@ static void check_response(struct client *c)
     if (c->verdict == ZQ_CACHE_LEAD || c->verdict == ZQ_CACHE_PASS)
         return;
     FUZZ_CHECK(f->shareable && selects(f, c->request));
-    FUZZ_CHECK(c->verdict != ZQ_CACHE_HIT ||
-               (f->complete && c->hit_ms < f->response_ms + controls[f->control].lifetime_ms));
+    FUZZ_CHECK(c->verdict != ZQ_CACHE_HIT || (f->complete && c->hit_ms < fresh_until(f)));
 }
 
 static void check_bytes(const struct client *c, const struct iovec *v, int n)

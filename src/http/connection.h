@@ -91,7 +91,7 @@ struct zq_http_exchange {
     struct zq_slice span; /* content that the last step of the parser has found */
     uint64_t want;        /* content that may still be delivered */
     uint64_t received;    /* content decoded */
-    uint64_t overhead;    /* chunk framing and trailers that content has not paid for */
+    int64_t overhead;     /* chunk framing and trailers that content has not paid for */
     uint64_t discarded;   /* bytes dropped after the response */
     bool announced;       /* on_request was called */
     bool chunked;

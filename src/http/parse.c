@@ -46,7 +46,6 @@ static int on_chunk_begin(llhttp_t *parser)
 {
     struct zq_http_exchange *ex = of(parser);
     ex->in_chunk = parser->content_length > 0;
-    ex->overhead = ex->overhead > 16 ? ex->overhead - 16 : 0;
     return ex->in_chunk && ex->want == 0 ? HPE_PAUSED : 0;
 }
 
@@ -99,17 +98,26 @@ unsigned zq_parse_head(struct zq_http_exchange *ex, char *head, size_t n, size_t
     return 0;
 }
 
-/* Chunk extensions and trailers are bounded: framing may cost 16 bytes a chunk and two for each
- * byte of content, and beyond that as much as a head may have. */
-static bool framing_is_excessive(struct zq_http_exchange *ex, size_t used)
+/* Chunk extensions and trailers are bounded: framing may cost so much a chunk and two bytes for
+ * each byte of content, and beyond that as much as a head may have. It is counted in the order in
+ * which the bytes came, so that cuts make no difference. `ended`: behind them a chunk has. */
+#define OVERHEAD_A_CHUNK 16
+static bool framing_is_excessive(struct zq_http_exchange *ex, struct zq_slice input, size_t used,
+                                 bool ended)
 {
     uint64_t limit = ex->conn->server->config->limit_request_headers;
+    int64_t most = (int64_t)(limit > 0 ? limit : ZQ_SCRATCH_SIZE) + OVERHEAD_A_CHUNK;
+    struct zq_slice content = ex->span;
     if (!ex->chunked)
         return false;
-    ex->overhead += used - ex->span.n;
-    uint64_t paid = 2 * (uint64_t)ex->span.n;
-    ex->overhead = ex->overhead > paid ? ex->overhead - paid : 0;
-    return ex->overhead > (limit > 0 ? limit : ZQ_SCRATCH_SIZE);
+    size_t before = content.n > 0 ? (size_t)(content.p - input.p) : used;
+    ex->overhead += (int64_t)before;
+    bool excessive = ex->overhead > most;
+    ex->overhead += (int64_t)(used - before - content.n) - 2 * (int64_t)content.n;
+    excessive |= ex->overhead > most;
+    if (ended)
+        ex->overhead = ex->overhead > OVERHEAD_A_CHUNK ? ex->overhead - OVERHEAD_A_CHUNK : 0;
+    return excessive;
 }
 
 /* Returns the bytes used, or ZQ_EPROTO. `*stopped`: one of our callbacks has asked for a stop. */
@@ -133,10 +141,10 @@ int64_t zq_parse_body(struct zq_http_exchange *ex, struct zq_slice input)
     int64_t used = step(ex, input, &stopped);
     if (used < 0)
         return used;
+    bool ended = stopped && !ex->in_chunk;
     /* Behind the last chunk the parser has still to say that the message is complete; it needs no
      * byte for that, and there may be none. */
-    if (stopped && !ex->in_chunk && !ex->message_complete &&
-        step(ex, zq_slice(input.p + used, 0), &stopped) < 0)
+    if (ended && !ex->message_complete && step(ex, zq_slice(input.p + used, 0), &stopped) < 0)
         return ZQ_EPROTO;
-    return framing_is_excessive(ex, (size_t)used) ? ZQ_EPROTO : used;
+    return framing_is_excessive(ex, input, (size_t)used, ended) ? ZQ_EPROTO : used;
 }
