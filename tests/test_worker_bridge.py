@@ -51,6 +51,8 @@ def shared(request):
         pytest.skip("uvloop is not installed for this interpreter")
     with run(executable, loop=loop, lifespan="off", log_level="debug") as worker:
         yield worker
+        worker.stop()
+        assert worker.wait() == 0
 
 
 @pytest.fixture
@@ -506,6 +508,7 @@ REFUSED = {
     "too_long": ("RuntimeError", "too much content: 4 bytes of body, but content-length is 3"),
     "too_long_late": ("RuntimeError", "too much content: 4 bytes"),
     "too_short": ("RuntimeError", "too little content: 4 bytes of body, but content-length is 5"),
+    "length_repeated": ("RuntimeError", "too much content: 4 bytes"),
     "too_short_empty": ("RuntimeError", "too little content: 0 bytes"),
 }
 
@@ -523,6 +526,29 @@ def test_a_mistake_after_the_head_cuts_the_response(link):
     got = link.get("/late_mistake")
     assert (got.status, got.body, got.frames) == (200, b"123", ["RESPONSE", "BODY", "RESET"])
     assert note(link, "wrong")[0] == "RuntimeError"
+
+
+def test_nothing_follows_a_response_that_was_cut_off(link):
+    assert link.get("/after_mistake").frames == ["RESET"]
+    long, cut, then = note(link, "after_mistake")
+    assert "too much content" in long and "cut off after an earlier error" in cut
+    assert then == "http.disconnect"
+
+
+def test_receive_and_send_return_coroutines(link):
+    stream = link.request("POST", "/protocol", body=b"part", end=False)
+    got = json.loads(stream.response().body)
+    assert got == {
+        "coroutine": True,
+        "message": "part",
+        "again": "RuntimeError: this receive() or send() has been awaited already",
+        "thrown": "ValueError: mine",
+        "thrown_type": "KeyError: 'key'",
+        "thrown_nothing": "TypeError: throw() takes an exception",
+        "thrown_none": "TypeError: throw() takes 1 to 3 arguments",
+        "closed": None,
+        "repr": True,
+    }
 
 
 def test_a_mistake_may_be_mended(link):
@@ -757,6 +783,14 @@ def test_lifespan(executable, mode):
             "lifespan: stopping",
             "lifespan: stopped",
         ]
+
+
+def test_a_task_factory_of_the_application(executable):
+    with lifespan(executable, "with_factory") as worker:
+        assert json.loads(worker.links[0].get("/").body) == [True, 1]
+        assert json.loads(worker.links[0].get("/").body) == [True, 2]
+    with lifespan(executable, "with_eager_factory") as worker:
+        assert json.loads(worker.links[0].get("/").body) == [True, 0]
 
 
 def test_lifespan_off(executable):

@@ -11,8 +11,9 @@ void zq_bridge_look_up_factory(struct zq_bridge *b)
 
     if (factory == NULL)
         PyErr_Clear(); /* a loop without factories */
-    b->own_tasks = factory == NULL || factory == Py_None;
-    Py_XDECREF(factory);
+    if (factory == Py_None)
+        Py_CLEAR(factory);
+    Py_XSETREF(b->task_factory, factory); /* the reference moves */
 }
 
 void zq_bridge_report(struct zq_bridge *b, const char *kind, PyObject *method, PyObject *path)
@@ -205,6 +206,7 @@ static int bridge_traverse(PyObject *self, visitproc visit, void *arg)
     Py_VISIT(b->on_error);
     Py_VISIT(b->call_soon);
     Py_VISIT(b->create_future);
+    Py_VISIT(b->task_factory);
     Py_VISIT(b->on_idle);
     if (b->links.next == NULL)
         return 0; /* tracked by tp_alloc, but not filled in yet */
@@ -226,6 +228,7 @@ static int bridge_clear(PyObject *self)
     Py_CLEAR(b->on_error);
     Py_CLEAR(b->call_soon);
     Py_CLEAR(b->create_future);
+    Py_CLEAR(b->task_factory);
     Py_CLEAR(b->loop);
     return 0;
 }

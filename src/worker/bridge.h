@@ -16,7 +16,7 @@ struct zq_bridge {
     PyObject *call_soon, *create_future; /* bound methods of the loop */
     PyObject *scope, *asgi;              /* templates, copied for each request */
     PyObject *task_kwnames;              /* of the call that makes a task */
-    bool own_tasks;                      /* the loop has no task factory of the application's */
+    PyObject *task_factory;              /* that the application gave the loop, or NULL */
     bool late_tasks;                     /* a task was made that has not run yet */
     struct zq_node links;                /* struct zq_link: references held */
     struct zq_node requests;             /* struct zq_request whose task runs: references held */

@@ -46,7 +46,6 @@
     X(call_soon, "call_soon")                                                                      \
     X(cancel, "cancel")                                                                            \
     X(create_future, "create_future")                                                              \
-    X(create_task, "create_task")                                                                  \
     X(done, "done")                                                                                \
     X(eager_start, "eager_start")                                                                  \
     X(future_blocking, "_asyncio_future_blocking")                                                 \

@@ -277,14 +277,16 @@ static PyObject *request_get(PyObject *self, void *name)
 
 /* ---- the task ---- */
 
+/* With the application's factory as loop.create_task() would call it, which with some pairs of
+ * uvloop and Python hands it arguments that it does not know. New reference. */
 static PyObject *make_task(struct zq_bridge *b, struct zq_request *r)
 {
+    if (b->task_factory != NULL) {
+        PyObject *args[] = {b->loop, (PyObject *)r};
+        return PyObject_Vectorcall(b->task_factory, args, 2, NULL);
+    }
     PyObject *args[] = {(PyObject *)r, b->loop, Py_True};
-
-    if (b->own_tasks)
-        return PyObject_Vectorcall(b->module->task_type, args, 1, b->task_kwnames);
-    PyObject *by_loop[] = {b->loop, (PyObject *)r};
-    return PyObject_VectorcallMethod(zq_name(b->module, ZQ_NAME_create_task), by_loop, 2, NULL);
+    return PyObject_Vectorcall(b->module->task_type, args, 1, b->task_kwnames);
 }
 
 void zq_request_start(struct zq_request *r)

@@ -4,6 +4,7 @@ What a handler sees after its response is kept in NOTES, and told by /notes.
 """
 
 import asyncio
+import collections.abc
 import contextvars
 import json
 import sys
@@ -404,6 +405,10 @@ MISTAKES = {
         body(b"d"),
     ],
     "too_short": [start(headers=[(b"content-length", b"5")]), body(b"four")],
+    "length_repeated": [
+        start(headers=[(b"content-length", b"3"), (b"content-length", b" 3")]),
+        body(b"four"),
+    ],
     "too_short_empty": [start(headers=[(b"Content-Length", b"5")]), body()],
 }
 
@@ -425,6 +430,48 @@ async def on_caught_mistake(scope, receive, send):
         await send(start(99))
     except ValueError:
         await answer(send, b"right")
+
+
+async def on_after_mistake(scope, receive, send):
+    """What follows a response that was cut off."""
+    await send(start(headers=[(b"content-length", b"3")]))
+    seen = []
+    for data in (b"four", b"3"):
+        try:
+            await send(body(data))
+        except RuntimeError as error:
+            seen.append(str(error))
+    seen.append((await receive())["type"])
+    NOTES["after_mistake"] = seen
+
+
+async def on_protocol(scope, receive, send):
+    """What receive() and send() return is a coroutine to everyone who looks."""
+    seen = {}
+    first = receive()
+    seen["coroutine"] = isinstance(first, collections.abc.Coroutine) and asyncio.iscoroutine(first)
+    try:
+        first.send(None)
+    except StopIteration as stop:
+        seen["message"] = stop.value["body"].decode()
+    for name, use in {
+        "again": lambda: first.send(None),
+        "thrown": lambda: receive().throw(ValueError("mine")),
+        "thrown_type": lambda: receive().throw(KeyError, "key"),
+        "thrown_nothing": lambda: receive().throw(5),
+        "thrown_none": lambda: receive().throw(),
+    }.items():
+        try:
+            use()
+        except Exception as error:
+            seen[name] = f"{type(error).__name__}: {error}"
+    closed = send(start(500))  # never awaited: never sent
+    seen["closed"] = closed.close()
+    waiting = asyncio.create_task(receive())
+    await asyncio.sleep(0)
+    seen["repr"] = "receive" in repr(waiting)
+    waiting.cancel()
+    await answer(send, seen)
 
 
 async def on_bodyless(scope, receive, send):

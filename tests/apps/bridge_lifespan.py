@@ -41,6 +41,33 @@ def variant(run):
     return wrapped
 
 
+made = []
+
+
+def factory(loop, coroutine, **more):
+    made.append(asyncio.iscoroutine(coroutine))
+    return asyncio.Task(coroutine, loop=loop, **more)
+
+
+async def with_factory(scope, receive, send):
+    """Makes the loop's tasks itself, as some instrumentation does."""
+    if scope["type"] == "http":
+        await asyncio.sleep(0)
+        return await answer(send, [all(made), len(made)])
+    loop = asyncio.get_running_loop()
+    eager = getattr(asyncio, "eager_task_factory", None)
+    await receive()
+    loop.set_task_factory(eager if "eager" in scope["state"] else factory)
+    await send({"type": "lifespan.startup.complete"})
+    await receive()
+    await send({"type": "lifespan.shutdown.complete"})
+
+
+async def with_eager_factory(scope, receive, send):
+    scope["state"]["eager"] = True
+    await with_factory(scope, receive, send)
+
+
 @variant
 async def failed(scope, receive, send):
     await receive()
