@@ -300,8 +300,8 @@ static void fill_link(struct lookup *l, struct fill *f, struct zq_slot *slot,
     }
     entry->cache = l->cache;
     entry->shard = l->shard;
-    entry->traits = l->traits;
-    entry->request_ms = l->now_ms;
+    entry->traits = (uint16_t)l->traits;
+    entry->freshness.response_ms = l->now_ms;
     entry->counted = sizeof(*entry);
     f->bytes -= entry->counted;
     f->entry = NULL;

@@ -123,7 +123,7 @@ static int judge(struct zq_entry *entry, struct arrival *a, int64_t now_ms, time
         .traits = entry->traits,
         .status = a->response->status,
         .response = a->response->fields,
-        .request_ms = entry->request_ms,
+        .request_ms = entry->freshness.response_ms,
         .response_ms = now_ms,
         .now = now,
     };
@@ -189,7 +189,7 @@ static void recount(struct zq_entry *entry, const struct arrival *a, size_t copy
 
     if (before == 0)
         return;
-    entry->counted = a->retained ? before + a->head_bytes - copy_bytes : 0;
+    entry->counted = a->retained ? (uint32_t)(before + a->head_bytes - copy_bytes) : 0;
     zq_store_release(entry->cache, a->retained ? copy_bytes : before);
 }
 

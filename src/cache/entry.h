@@ -13,7 +13,7 @@
  *   entry lock   state, readers (and what the cache keeps in them), leader, copy, writer, first,
  *                length, the head
  *   the writer   is alone in writing retained, length, tail; so it reads them without the lock
- *   for good     cache, shard, traits, request_ms, born
+ *   for good     cache, shard, traits, born
  */
 #ifndef ZQ_CACHE_ENTRY_H
 #define ZQ_CACHE_ENTRY_H
@@ -59,16 +59,17 @@ struct zq_entry {
     unsigned magic;
     atomic_uint refs;
     /* What a hit looks at. */
-    struct zq_slice vary; /* behind the block, in the same allocation */
-    struct zq_freshness freshness;
-    struct zq_node link;  /* in slot->variants or slot->fills */
-    struct zq_slot *slot; /* NULL: not in the index */
-    atomic_bool visited;  /* set by hits, cleared by the queue's hand */
+    struct zq_slice vary;          /* behind the block, in the same allocation */
+    struct zq_freshness freshness; /* without a head: response_ms is the request's time */
+    struct zq_node link;           /* in slot->variants or slot->fills */
+    struct zq_slot *slot;          /* NULL: not in the index */
+    atomic_bool visited;           /* set by hits, cleared by the queue's hand */
     atomic_bool frozen;
     atomic_bool expired; /* a soft purge made it stale */
     enum zq_entry_state state;
 
-    unsigned status;
+    uint16_t status;
+    uint16_t traits; /* of the leader's request */
     bool close, no_content;
     bool retained, overrun;
     struct zq_slice block;
@@ -81,16 +82,14 @@ struct zq_entry {
     struct zq_node queued; /* among the fetches without a head, then among the variants */
     uint64_t born;         /* the number of the last purge when the fetch began */
     struct zq_tags *tags;  /* NULL: none */
-    size_t counted;        /* bytes in zq_cache_used for this struct, the copy and the head */
 
     struct zq_lock lock;
     struct zq_node readers;
-    uint64_t passed;          /* unless retained: the offset of the slowest reader, */
-    unsigned n_passed;        /* and how many are there */
-    unsigned traits;          /* of the leader's request */
+    uint32_t counted;         /* bytes in zq_cache_used for this struct, the copy and the head */
+    unsigned n_passed;        /* unless retained: how many readers are the slowest, */
+    uint64_t passed;          /* and at which offset */
     struct zq_writer *writer; /* NULL once closed */
     uint64_t told_limit;      /* how far the writer was last told it may go */
-    int64_t request_ms;
     struct zq_reader *leader; /* the reader that the fetch is for; NULL when it has left */
     struct zq_request_copy *copy;
 };

@@ -187,10 +187,10 @@ static void purge_fills(struct zq_slot *slot, struct zq_node *dropped)
 bool zq_slot_purge(struct zq_cache *cache, struct zq_shard *shard, struct zq_slot *slot,
                    struct zq_node *dropped)
 {
-    uint64_t effective = get(&cache->purges.effective);
+    uint32_t effective = (uint32_t)get(&cache->purges.effective);
 
     ZQ_LOCK_HELD(&shard->lock);
-    if (slot->checked >= effective)
+    if (slot->checked == effective) /* the sweep comes by long before half a number repeats */
         return true;
     slot->checked = effective;
     purge_variants(shard, slot, dropped);

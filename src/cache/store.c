@@ -11,7 +11,7 @@ struct zq_slot *zq_slot_new(struct zq_slice key, uint64_t hash)
 
     if (slot == NULL)
         return NULL;
-    *slot = (struct zq_slot){.hash = hash, .key_n = (uint32_t)key.n};
+    *slot = (struct zq_slot){.hash = (uint32_t)hash, .key_n = (uint32_t)key.n};
     memcpy(slot->key, key.p, key.n);
     zq_list_init(&slot->variants);
     zq_list_init(&slot->fills);
@@ -30,7 +30,7 @@ struct zq_slot *zq_slot_find(struct zq_shard *shard, struct zq_slice key, uint64
 
     ZQ_LOCK_HELD(&shard->lock);
     while (slot != NULL &&
-           !(slot->hash == hash && zq_slice_eq(zq_slice(slot->key, slot->key_n), key)))
+           !(slot->hash == (uint32_t)hash && zq_slice_eq(zq_slice(slot->key, slot->key_n), key)))
         slot = slot->next;
     return slot;
 }

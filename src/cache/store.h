@@ -21,9 +21,9 @@
 #define ZQ_STORE_MARKS_SHARE 16  /* all marks together may take this part */
 
 struct zq_slot {
-    struct zq_slot *next; /* in its bucket */
-    uint64_t hash;
-    uint64_t checked;        /* its entries were compared with the purges up to this one */
+    struct zq_slot *next;    /* in its bucket */
+    uint32_t hash;           /* its lower half */
+    uint32_t checked;        /* the lower half of the number up to which purges were asked about */
     struct zq_node variants; /* newest first */
     struct zq_node fills;    /* newest first; one goes to the front when its head is storable */
     struct zq_node mark;     /* in shard->marks */
