@@ -29,22 +29,18 @@
     X(server, "server")                                                                            \
     X(state, "state")                                                                              \
     X(extensions, "extensions")                                                                    \
-    X(empty, "")                                                                                   \
     /* messages */                                                                                 \
     X(body, "body")                                                                                \
     X(more_body, "more_body")                                                                      \
     X(status, "status")                                                                            \
     X(http_request, "http.request")                                                                \
     X(http_disconnect, "http.disconnect")                                                          \
-    X(response_start, "http.response.start")                                                       \
-    X(response_body, "http.response.body")                                                         \
     /* asyncio */                                                                                  \
     X(add_reader, "add_reader")                                                                    \
     X(add_writer, "add_writer")                                                                    \
     X(remove_reader, "remove_reader")                                                              \
     X(remove_writer, "remove_writer")                                                              \
     X(call_soon, "call_soon")                                                                      \
-    X(cancel, "cancel")                                                                            \
     X(create_future, "create_future")                                                              \
     X(done, "done")                                                                                \
     X(eager_start, "eager_start")                                                                  \

@@ -6,16 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-const char *zq_stream_state_name(enum zq_stream_state state)
-{
-    static const char *const names[] = {
-#define X(name) #name,
-        ZQ_STREAM_STATES(X)
-#undef X
-    };
-    return names[state];
-}
-
 /* The only setter: a state is never gone back to. */
 static void move(struct zq_stream *s, enum zq_stream_state state)
 {

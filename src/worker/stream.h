@@ -34,7 +34,6 @@ enum zq_stream_state {
     ZQ_STREAM_STATES(X)
 #undef X
 };
-const char *zq_stream_state_name(enum zq_stream_state state);
 
 /* What an owner is told. It may not close the stream from within. */
 enum zq_stream_event {
