@@ -96,6 +96,27 @@ static int again_number(const struct zq_wire_frame *frame, struct zq_buf *out)
     return 0;
 }
 
+static int again_purge(const struct zq_wire_frame *frame, struct zq_buf *out)
+{
+    struct zq_wire_purge purge;
+    int rc = zq_wire_decode_purge(frame->payload, &purge);
+    if (rc != 0)
+        return rc;
+    FUZZ_CHECK(zq_wire_encode_purge(out, &purge) == 0);
+    return 0;
+}
+
+static int again_answer(const struct zq_wire_frame *frame, struct zq_buf *out)
+{
+    struct zq_wire_answer answer;
+    int rc = zq_wire_decode_answer(frame->payload, &answer);
+    if (rc != 0)
+        return rc;
+    FUZZ_CHECK(answer.status >= 200 && answer.status <= 599);
+    FUZZ_CHECK(zq_wire_encode_answer(out, &answer) == 0);
+    return 0;
+}
+
 /* Encodes again what was decoded; `out` stays empty where that need not be the same bytes. */
 static int again(const struct zq_wire_frame *frame, struct zq_arena *arena, struct zq_buf *out)
 {
@@ -109,7 +130,12 @@ static int again(const struct zq_wire_frame *frame, struct zq_arena *arena, stru
     case ZQ_WIRE_CREDIT:
     case ZQ_WIRE_PING:
     case ZQ_WIRE_PONG:
+    case ZQ_WIRE_INFO:
         return again_number(frame, out);
+    case ZQ_WIRE_PURGE:
+        return again_purge(frame, out);
+    case ZQ_WIRE_ANSWER:
+        return again_answer(frame, out);
     default:
         return zq_wire_encode_signal(out, frame->type, frame->stream, frame->flags);
     }
