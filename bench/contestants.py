@@ -94,6 +94,8 @@ class Work:
     """The right answer, for contestants that are given it."""
     recorded: Path | None = None
     """A file with every byte of zq's response, for the limit."""
+    close: bool = False
+    """Each request comes on a connection of its own."""
 
     def values(self) -> dict[str, object]:
         n = len(self.placement.server)
@@ -108,6 +110,7 @@ class Work:
             "half": max(1, n // 2),
             "route": self.target,
             "recorded": self.recorded or "",
+            "afterwards": "close" if self.close else "keep",
         }
 
 

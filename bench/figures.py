@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from bench.rows import Goal
 from bench.stats import Interval, held, interval, ratios
 
+LEAST_ROUNDS = 3
+"""With fewer there is nothing to say about noise."""
 LATENCY = re.compile(r"p([\d.]+)_us|(max|mean)_us")
 
 
@@ -43,7 +45,7 @@ class Figure:
         return statistics.median(values) if values else None
 
     def saturated(self) -> bool:
-        """In most rounds its processors were busy and the generator's were not."""
+        """In most rounds it was what limited the rate, not the generator."""
         return statistics.median([bool(r.get("saturated", True)) for r in self.records]) >= 0.5
 
 
@@ -97,8 +99,11 @@ def verdicts(case: dict) -> list[Verdict]:
             why = arm.failed or base.failed or "not measured"
         elif case["server_cpus"] + case["generator_cpus"] < goal.cores:
             why = f"judged from {goal.cores} cores up"
-        elif goal.metric == "rps" and not arm.saturated():
-            why = "the contestant was not the limit: only CPU a request counts"
+        elif value.n < LEAST_ROUNDS:
+            why = "too few rounds"
+        elif goal.metric == "rps" and not (arm.saturated() and base.saturated()):
+            who = base if arm.saturated() else arm
+            why = f"{who.name} was not the limit: only CPU a request counts"
         else:
             verdict = held(value, goal.factor, goal.at_least)
         judged.append(Verdict(case["case"], goal, value, verdict, why))

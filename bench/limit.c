@@ -1,10 +1,10 @@
 /* The limit: the least that answering a request over TCP costs on this machine.
  *
- *   limit PORT FILE THREADS
+ *   limit PORT FILE THREADS [keep|close]
  *
  * Answers every request on 127.0.0.1:PORT with the bytes of FILE (a whole recorded response): one
  * recv and one send a request, or a pipelined batch. A request ends at its first empty line; its
- * bytes are looked at for nothing else. Connections go round the threads, each with an epoll of its
+ * bytes are looked at for nothing else. `close`: the connection ends behind the response. Connections go round the threads, each with an epoll of its
  * own, edge-triggered for both directions, so that waiting for room costs no system call. SIGTERM
  * ends it. */
 #include <arpa/inet.h>
@@ -27,6 +27,7 @@
 
 static char *responses; /* `batch` times the response */
 static size_t length, batch = 1;
+static bool closes;
 static int epolls[THREADS_MAX];
 
 struct conn {
@@ -65,7 +66,7 @@ static size_t count_ends(struct conn *c, const char *p, size_t n)
     return found;
 }
 
-/* False when the client has left. */
+/* False when the connection is over. */
 static bool flush(struct conn *c)
 {
     while (c->owed > 0) {
@@ -77,6 +78,8 @@ static bool flush(struct conn *c)
         if (sent < 0)
             return true;
         c->owed -= (size_t)sent;
+        if (c->owed == 0 && closes)
+            return false;
     }
     return true;
 }
@@ -149,10 +152,11 @@ static int listen_on(int port)
 
 int main(int argc, char **argv)
 {
-    if (argc != 4) {
-        fprintf(stderr, "usage: limit PORT FILE THREADS\n");
+    if (argc < 4) {
+        fprintf(stderr, "usage: limit PORT FILE THREADS [keep|close]\n");
         return 2;
     }
+    closes = argc > 4 && strcmp(argv[4], "close") == 0;
     int threads = atoi(argv[3]);
     if (threads < 1 || threads > THREADS_MAX)
         return 2;

@@ -34,10 +34,13 @@ def normalised(body: bytes) -> bytes:
     return AUTHORITY.sub(b"127.0.0.1:0", body)
 
 
-def request_bytes(port: int, method: str, target: str, body: bytes = b"") -> bytes:
+def request_bytes(
+    port: int, method: str, target: str, body: bytes = b"", close: bool = False
+) -> bytes:
     """The same fields as wrk sends, so that a cache finds the same key and variant."""
     length = f"Content-Length: {len(body)}\r\n" if body else ""
-    head = f"{method} {target} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n{length}\r\n"
+    last = "Connection: close\r\n" if close else ""
+    head = f"{method} {target} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n{length}{last}\r\n"
     return head.encode() + body
 
 
@@ -56,9 +59,11 @@ class Connection:
     def __exit__(self, *_):
         self.socket.close()
 
-    def ask(self, target: str, method: str = "GET", body: bytes = b"") -> Answer:
+    def ask(
+        self, target: str, method: str = "GET", body: bytes = b"", close: bool = False
+    ) -> Answer:
         self.raw = b""
-        self.socket.sendall(request_bytes(self.port, method, target, body))
+        self.socket.sendall(request_bytes(self.port, method, target, body, close))
         head = self._until(b"\r\n\r\n").decode("latin-1").split("\r\n")
         pairs = (line.partition(":") for line in head[1:])
         fields = [(name.strip().lower(), value.strip()) for name, _, value in pairs]
@@ -98,10 +103,12 @@ class Connection:
             yield chunk
 
 
-def ask(port: int, target: str, method: str = "GET", body: bytes = b"") -> Answer:
-    """One request on a connection of its own."""
+def ask(
+    port: int, target: str, method: str = "GET", body: bytes = b"", close: bool = False
+) -> Answer:
+    """One request on a connection of its own; `close` says so in the request."""
     with Connection(port) as connection:
-        return connection.ask(target, method, body)
+        return connection.ask(target, method, body, close)
 
 
 def free_port() -> int:

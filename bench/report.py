@@ -191,9 +191,9 @@ def summary(env: dict, cases: list[dict]) -> str:
         "Ratios are taken inside each round; a figure is the rounds' median, in parentheses the "
         "interval that holds the true median with 95 % (or the extremes, for fewer than six "
         f"rounds). A goal is held when the interval's worse end is within 3 % of it. Mode "
-        f"{options['mode']}. `saturated` says that the contestant's processors, or one thread of "
-        "it, were 95 % busy and the generator's were not; where it says no, only CPU a request "
-        "compares. Latencies under full load are those of a closed loop; the constant-rate rows "
+        f"{options['mode']}. `saturated` says that the generator was not the limit: its threads "
+        "less than 95 % busy and, where a contestant has one processor, that one at least 95 %; "
+        "where it says no, only CPU a request compares. Latencies under full load are those of a closed loop; the constant-rate rows "
         "measure from the time a request was due.",
         "",
     ]

@@ -310,11 +310,13 @@ def _loads(row: Row, options: Options) -> list[Row]:
     if row.kind != "load":
         return [row]
     if options.conns:
-        return [replace(row, conns=c) for c in options.conns]
+        return [row if c == row.conns else replace(row, conns=c, goals=()) for c in options.conns]
     if options.mode != "full" or row.method != "GET":
         return [row]
-    loads = [replace(row, conns=c) for c in (64, 1, 256)]
-    return [*loads, replace(row, pipeline=16), replace(row, close=True)]
+    # The goals are for the row's own load.
+    other = replace(row, goals=())
+    loads = [row, *(replace(other, conns=c) for c in (1, 256))]
+    return [*loads, replace(other, pipeline=16), replace(other, close=True)]
 
 
 def _selected(row: Row, options: Options) -> bool:

@@ -139,7 +139,7 @@ class CaseRunner:
         if arm.running is None:
             raise RuntimeError(f"zq is needed for its bytes, and {arm.failed}")
         for _ in range(2):
-            answer = probe.ask(arm.running.port, self.case.route)
+            answer = probe.ask(arm.running.port, self.case.route, close=self.row.close)
         arm.running.stop()
         path = self.directory / "recorded"
         path.write_bytes(answer.raw)
@@ -161,6 +161,7 @@ class CaseRunner:
             run,
             body,
             recorded,
+            self.row.close,
         )
         arm = Arm(name, None, contestant, calls, work, spinning=mark == "spin")
         if contestant.is_program:
@@ -250,6 +251,8 @@ class CaseRunner:
         called = arm.calls.total() - calls
         self.raw(f"{self.case.slug}-{arm.name}-{len(arm.records)}", load.raw)
         self._judge(arm, load, called)
+        if self.row.pipeline > 1:
+            load.latency_us = {}  # wrk times whole batches
         cpus = self.placement.server
         cores = len(cpus)
         foreign = sum(busy_after[c] - busy[c] for c in cpus) - used.cpu_s
@@ -272,7 +275,8 @@ class CaseRunner:
             "generator_busy": load.busy,
             "generator_late_us": load.late_us,
             "unanswered": load.unanswered,
-            "saturated": max(server_busy, thread_busy) >= SATURATED and load.busy < SATURATED,
+            # Of several processors a contestant need not fill all; then the generator decides alone.
+            "saturated": load.busy < SATURATED and (cores > 1 or server_busy >= SATURATED),
             "foreign": max(0.0, foreign) / load.seconds / cores,
             **process.memory_kib(arm.running.pids()),
         }
@@ -458,6 +462,8 @@ class CaseRunner:
             "kind": row.kind,
             "cache": row.cache,
             "conns": row.conns,
+            "pipeline": row.pipeline,
+            "close": row.close,
             "rate": self.rate,
             "goals": [dataclasses.asdict(goal) for goal in row.goals],
             "server_cpus": len(self.placement.server),
