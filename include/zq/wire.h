@@ -14,16 +14,22 @@
  *            may be sent                  WANT     the application asks for the body (100-continue)
  *   CANCEL   the client has left          RESET    the application failed, or answer to CANCEL
  *   PING     u32                          PONG     u32, the same
+ *   ANSWER   to PURGE and INFO            PURGE    what to take out of the cache
+ *                                         INFO     u32: how the cache is doing
  *
- * Streams: the front picks numbers, never 0 (PING, PONG) and never one that is open. The request
- * side ends with END on REQUEST or BODY, the response side with END on RESPONSE or BODY, or with
- * RESET. A stream is over for both when the response side has ended: the front sends nothing more
- * on it, and the worker ignores what was already on its way (BODY, CREDIT and CANCEL for a stream
- * that it does not know). After CANCEL the worker closes the stream at once by RESET (unless its
- * END crossed it), so for the front every frame of an unknown stream is a protocol violation.
+ * Streams: the front picks numbers, never 0 (which the last three lines have) and never one that is
+ * open. The request side ends with END on REQUEST or BODY, the response side with END on RESPONSE
+ * or BODY, or with RESET. A stream is over for both when the response side has ended: the front
+ * sends nothing more on it, and the worker ignores what was already on its way (BODY, CREDIT and
+ * CANCEL for a stream that it does not know). After CANCEL the worker closes the stream at once by
+ * RESET (unless its END crossed it), so for the front every frame of an unknown stream is a
+ * protocol violation.
  *
  * Credit: each side may send ZQ_WIRE_…_WINDOW body bytes of a stream at first (those in REQUEST
  * and RESPONSE frames count), and then what CREDIT frames add. Sending more is a violation.
+ *
+ * PURGE and INFO carry a number that ANSWER repeats. A worker asks the next when it has read the
+ * answer; the purge is effective when the answer is written.
  */
 #ifndef ZQ_WIRE_H
 #define ZQ_WIRE_H
@@ -37,6 +43,8 @@
 #define ZQ_WIRE_REQUEST_WINDOW (64u << 10) /* body bytes before the first CREDIT */
 #define ZQ_WIRE_RESPONSE_WINDOW (256u << 10)
 #define ZQ_WIRE_CREDIT_MAX (1u << 30) /* a stream's credit never exceeds this */
+#define ZQ_WIRE_PURGE_TEXT_MAX 8192   /* bytes that name what is purged */
+#define ZQ_WIRE_ANSWER_TEXT_MAX 4096
 #define ZQ_WIRE_END 1u /* flag: the sender's side of the stream ends with this frame */
 
 /*    name, may come from the front, may come from the worker, has a stream, smallest payload */
@@ -49,7 +57,10 @@
     X(CANCEL, 1, 0, 1, 0)                                                                          \
     X(RESET, 0, 1, 1, 0)                                                                           \
     X(PING, 1, 0, 0, 4)                                                                            \
-    X(PONG, 0, 1, 0, 4)
+    X(PONG, 0, 1, 0, 4)                                                                            \
+    X(PURGE, 0, 1, 0, 8)                                                                           \
+    X(INFO, 0, 1, 0, 4)                                                                            \
+    X(ANSWER, 1, 0, 0, 8)
 
 enum zq_wire_type {
     ZQ_WIRE_NONE,
@@ -85,6 +96,21 @@ struct zq_wire_response {
     struct zq_slice body;
 };
 
+/* `kind` is enum zq_purge_kind (zq/cache.h), which the front checks. */
+struct zq_wire_purge {
+    uint32_t number;
+    uint8_t kind;
+    bool soft;
+    struct zq_slice text;
+};
+
+/* `status`: 200, or what HTTP would say; `text` then says why. INFO's is JSON. */
+struct zq_wire_answer {
+    uint32_t number;
+    unsigned status; /* 200..599 */
+    struct zq_slice text;
+};
+
 /* Takes one frame off `input`: 0 and `*frame` and `*used`; ZQ_EAGAIN when it is not complete
  * (`*used` is then the bytes needed in all, 0 if even that is unknown); ZQ_EPROTO. */
 int zq_wire_next(struct zq_slice input, enum zq_wire_from from, struct zq_wire_frame *frame,
@@ -96,7 +122,10 @@ int zq_wire_decode_request(struct zq_slice payload, struct zq_arena *arena,
                            struct zq_wire_request *out);
 int zq_wire_decode_response(struct zq_slice payload, struct zq_arena *arena,
                             struct zq_wire_response *out);
-/* The number in CREDIT, PING and PONG. A CREDIT of 0 or past ZQ_WIRE_CREDIT_MAX is ZQ_EPROTO. */
+int zq_wire_decode_purge(struct zq_slice payload, struct zq_wire_purge *out);
+int zq_wire_decode_answer(struct zq_slice payload, struct zq_wire_answer *out);
+/* The number in CREDIT, PING, PONG and INFO. A CREDIT of 0 or past ZQ_WIRE_CREDIT_MAX is ZQ_EPROTO.
+ */
 int zq_wire_decode_number(const struct zq_wire_frame *frame, uint32_t *out);
 
 /* Each appends one whole frame, or nothing and ZQ_ENOMEM, or ZQ_ELIMIT if it would pass
@@ -107,7 +136,9 @@ int zq_wire_encode_response(struct zq_buf *out, uint32_t stream,
                             const struct zq_wire_response *response, unsigned flags);
 int zq_wire_encode_body(struct zq_buf *out, uint32_t stream, struct zq_slice body, unsigned flags);
 int zq_wire_encode_number(struct zq_buf *out, enum zq_wire_type type, uint32_t stream,
-                          uint32_t number); /* CREDIT, PING, PONG */
+                          uint32_t number); /* CREDIT, PING, PONG, INFO */
+int zq_wire_encode_purge(struct zq_buf *out, const struct zq_wire_purge *purge);
+int zq_wire_encode_answer(struct zq_buf *out, const struct zq_wire_answer *answer);
 int zq_wire_encode_signal(struct zq_buf *out, enum zq_wire_type type, uint32_t stream,
                           unsigned flags); /* WANT, CANCEL, RESET */
 /* Rewrites the stream number of a frame that was encoded at `frame` (a request that waited or is

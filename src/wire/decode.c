@@ -23,6 +23,11 @@ static bool may_have_end(uint8_t type)
     return type == ZQ_WIRE_REQUEST || type == ZQ_WIRE_RESPONSE || type == ZQ_WIRE_BODY;
 }
 
+static bool is_variable(uint8_t type)
+{
+    return may_have_end(type) || type == ZQ_WIRE_PURGE || type == ZQ_WIRE_ANSWER;
+}
+
 static bool header_is_valid(const struct wire_header *h, enum zq_wire_from from)
 {
     if (h->type == ZQ_WIRE_NONE || h->type >= ZQ_WIRE_TYPE_COUNT || h->zero != 0)
@@ -37,7 +42,7 @@ static bool header_is_valid(const struct wire_header *h, enum zq_wire_from from)
     if (h->length < rule->least || h->length > ZQ_WIRE_PAYLOAD_MAX)
         return false;
     /* Types without variable part have exactly their payload. */
-    return may_have_end(h->type) || h->length == rule->least;
+    return is_variable(h->type) || h->length == rule->least;
 }
 
 int zq_wire_next(struct zq_slice input, enum zq_wire_from from, struct zq_wire_frame *frame,
@@ -148,5 +153,27 @@ int zq_wire_decode_number(const struct zq_wire_frame *frame, uint32_t *out)
     memcpy(out, frame->payload.p, sizeof(*out));
     if (frame->type == ZQ_WIRE_CREDIT && (*out == 0 || *out > ZQ_WIRE_CREDIT_MAX))
         return ZQ_EPROTO;
+    return 0;
+}
+
+int zq_wire_decode_purge(struct zq_slice in, struct zq_wire_purge *out)
+{
+    struct wire_purge_head head;
+
+    if (!take_copy(&in, &head, sizeof(head)) || head.soft > 1 || head.zero != 0 ||
+        in.n > ZQ_WIRE_PURGE_TEXT_MAX)
+        return ZQ_EPROTO;
+    *out = (struct zq_wire_purge){head.number, head.kind, head.soft != 0, in};
+    return 0;
+}
+
+int zq_wire_decode_answer(struct zq_slice in, struct zq_wire_answer *out)
+{
+    struct wire_answer_head head;
+
+    if (!take_copy(&in, &head, sizeof(head)) || head.status < 200 || head.status > 599 ||
+        head.zero != 0 || in.n > ZQ_WIRE_ANSWER_TEXT_MAX)
+        return ZQ_EPROTO;
+    *out = (struct zq_wire_answer){head.number, head.status, in};
     return 0;
 }

@@ -131,6 +131,36 @@ int zq_wire_encode_signal(struct zq_buf *out, enum zq_wire_type type, uint32_t s
     return error;
 }
 
+static int encode_text(struct zq_buf *out, enum zq_wire_type type, const void *head,
+                       struct zq_slice text)
+{
+    int error;
+    char *to = open_frame(out, type, 0, 0, 8 + text.n, &error);
+
+    if (to == NULL)
+        return error;
+    put(put(to, head, 8), text.p, text.n);
+    return 0;
+}
+
+int zq_wire_encode_purge(struct zq_buf *out, const struct zq_wire_purge *purge)
+{
+    struct wire_purge_head head = {purge->number, purge->kind, purge->soft, 0};
+
+    if (purge->text.n > ZQ_WIRE_PURGE_TEXT_MAX)
+        return ZQ_ELIMIT;
+    return encode_text(out, ZQ_WIRE_PURGE, &head, purge->text);
+}
+
+int zq_wire_encode_answer(struct zq_buf *out, const struct zq_wire_answer *answer)
+{
+    struct wire_answer_head head = {answer->number, (uint16_t)answer->status, 0};
+
+    if (answer->text.n > ZQ_WIRE_ANSWER_TEXT_MAX)
+        return ZQ_ELIMIT;
+    return encode_text(out, ZQ_WIRE_ANSWER, &head, answer->text);
+}
+
 void zq_wire_restream(char *frame, uint32_t stream)
 {
     memcpy(frame + offsetof(struct wire_header, stream), &stream, sizeof(stream));

@@ -34,8 +34,21 @@ struct wire_field_head {
     uint32_t name, value;
 };
 
+/* The fixed parts of PURGE and ANSWER; behind each its text. */
+struct wire_purge_head {
+    uint32_t number;
+    uint8_t kind, soft;
+    uint16_t zero;
+};
+struct wire_answer_head {
+    uint32_t number;
+    uint16_t status, zero;
+};
+
 _Static_assert(sizeof(struct wire_header) == ZQ_WIRE_HEADER_SIZE, "frame header");
 _Static_assert(sizeof(struct wire_request_head) == 36, "request head");
 _Static_assert(sizeof(struct wire_response_head) == 4, "response head");
+_Static_assert(sizeof(struct wire_purge_head) == 8, "purge head");
+_Static_assert(sizeof(struct wire_answer_head) == 8, "answer head");
 
 #endif

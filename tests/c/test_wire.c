@@ -162,6 +162,14 @@ static void headers_that_no_peer_may_send_are_refused(void **state)
         {ZQ_WIRE_FROM_WORKER, {0, 1, ZQ_WIRE_RESET, ZQ_WIRE_END, 0}},
         {ZQ_WIRE_FROM_WORKER, {4, 1, ZQ_WIRE_CREDIT, ZQ_WIRE_END, 0}},
         {ZQ_WIRE_FROM_WORKER, {0, 1, ZQ_WIRE_BODY, 0, 1}}, /* reserved */
+        {ZQ_WIRE_FROM_FRONT, {8, 0, ZQ_WIRE_PURGE, 0, 0}},
+        {ZQ_WIRE_FROM_FRONT, {4, 0, ZQ_WIRE_INFO, 0, 0}},
+        {ZQ_WIRE_FROM_WORKER, {8, 0, ZQ_WIRE_ANSWER, 0, 0}},
+        {ZQ_WIRE_FROM_WORKER, {8, 1, ZQ_WIRE_PURGE, 0, 0}},
+        {ZQ_WIRE_FROM_WORKER, {7, 0, ZQ_WIRE_PURGE, 0, 0}},
+        {ZQ_WIRE_FROM_WORKER, {8, 0, ZQ_WIRE_PURGE, ZQ_WIRE_END, 0}},
+        {ZQ_WIRE_FROM_WORKER, {5, 0, ZQ_WIRE_INFO, 0, 0}},
+        {ZQ_WIRE_FROM_FRONT, {7, 0, ZQ_WIRE_ANSWER, 0, 0}},
     };
     struct zq_wire_frame frame;
     size_t used;
@@ -193,6 +201,56 @@ static void numbers(void **state)
     zq_buf_fini(&out);
 }
 
+static void purges_and_answers_go_there_and_back(void **state)
+{
+    struct zq_buf out = {0};
+    struct zq_wire_purge purge = {7, 3, true, ZQ_SLICE("company:42")}, purge_back;
+    struct zq_wire_answer answer = {7, 400, ZQ_SLICE("why")}, answer_back;
+    struct zq_wire_frame frame;
+    size_t used;
+
+    (void)state;
+    assert_int_equal(zq_wire_encode_purge(&out, &purge), 0);
+    assert_int_equal(zq_wire_next(bytes_of(&out), ZQ_WIRE_FROM_WORKER, &frame, &used), 0);
+    assert_int_equal(zq_wire_decode_purge(frame.payload, &purge_back), 0);
+    assert_int_equal(purge_back.number, 7);
+    assert_int_equal(purge_back.kind, 3);
+    assert_true(purge_back.soft);
+    assert_slice(purge_back.text, purge.text);
+    zq_buf_consume(&out, used);
+    assert_int_equal(zq_wire_encode_answer(&out, &answer), 0);
+    assert_int_equal(zq_wire_next(bytes_of(&out), ZQ_WIRE_FROM_FRONT, &frame, &used), 0);
+    assert_int_equal(zq_wire_decode_answer(frame.payload, &answer_back), 0);
+    assert_int_equal(answer_back.number, 7);
+    assert_int_equal(answer_back.status, 400);
+    assert_slice(answer_back.text, answer.text);
+    zq_buf_fini(&out);
+}
+
+static void damaged_purges_and_answers_are_refused(void **state)
+{
+    static const char purges[][8] = {{0, 0, 0, 0, 0, 2}, {0, 0, 0, 0, 0, 0, 1}};
+    struct zq_wire_purge purge;
+    struct zq_wire_answer answer;
+    char *big = calloc(1, 8 + ZQ_WIRE_PURGE_TEXT_MAX + 1);
+
+    (void)state;
+    for (size_t i = 0; i < ZQ_ARRAY_SIZE(purges); i++)
+        assert_int_equal(zq_wire_decode_purge(zq_slice(purges[i], 8), &purge), ZQ_EPROTO);
+    assert_int_equal(zq_wire_decode_purge(zq_slice(big, 7), &purge), ZQ_EPROTO);
+    assert_int_equal(zq_wire_decode_purge(zq_slice(big, 8 + ZQ_WIRE_PURGE_TEXT_MAX), &purge), 0);
+    assert_int_equal(zq_wire_decode_purge(zq_slice(big, 9 + ZQ_WIRE_PURGE_TEXT_MAX), &purge),
+                     ZQ_EPROTO);
+    assert_int_equal(zq_wire_decode_answer(zq_slice(big, 8), &answer), ZQ_EPROTO); /* status 0 */
+    big[4] = (char)200;
+    assert_int_equal(zq_wire_decode_answer(zq_slice(big, 8 + ZQ_WIRE_ANSWER_TEXT_MAX), &answer), 0);
+    assert_int_equal(zq_wire_decode_answer(zq_slice(big, 9 + ZQ_WIRE_ANSWER_TEXT_MAX), &answer),
+                     ZQ_EPROTO);
+    big[6] = 1;
+    assert_int_equal(zq_wire_decode_answer(zq_slice(big, 8), &answer), ZQ_EPROTO);
+    free(big);
+}
+
 static void too_much_is_not_encoded(void **state)
 {
     struct zq_buf out = {0};
@@ -204,6 +262,10 @@ static void too_much_is_not_encoded(void **state)
     assert_int_equal(zq_wire_encode_response(&out, 1, &r, 0), ZQ_ELIMIT);
     assert_int_equal(zq_wire_encode_body(&out, 1, zq_slice(big, ZQ_WIRE_PAYLOAD_MAX + 1), 0),
                      ZQ_ELIMIT);
+    struct zq_wire_purge purge = {.text = zq_slice(big, ZQ_WIRE_PURGE_TEXT_MAX + 1)};
+    assert_int_equal(zq_wire_encode_purge(&out, &purge), ZQ_ELIMIT);
+    struct zq_wire_answer answer = {1, 200, zq_slice(big, ZQ_WIRE_ANSWER_TEXT_MAX + 1)};
+    assert_int_equal(zq_wire_encode_answer(&out, &answer), ZQ_ELIMIT);
     assert_int_equal(out.n, 0);
     free(big);
     zq_buf_fini(&out);
@@ -252,6 +314,8 @@ int main(void)
         cmocka_unit_test(prefixes_are_incomplete),
         cmocka_unit_test(headers_that_no_peer_may_send_are_refused),
         cmocka_unit_test(numbers),
+        cmocka_unit_test(purges_and_answers_go_there_and_back),
+        cmocka_unit_test(damaged_purges_and_answers_are_refused),
         cmocka_unit_test(too_much_is_not_encoded),
         cmocka_unit_test(damaged_payloads_stay_inside),
     };
