@@ -471,7 +471,7 @@ def test_a_constant_rate_from_start_to_report(tools, tmp_path):
     assert [arm["failed"] for arm in found["arms"]] == [""]
     assert len(found["records"]) == 2 and len(raw) == 2
     record = found["records"][0]
-    assert record["requests"] == 250 and record["calls"] == 0
+    assert 0 < record["requests"] <= 250 and record["calls"] == 0
     assert record["cpu_us"] > 0 and record["latency_us"]["99"] > 0 and record["pss_kib"] > 0
     report.write_all(finished(tmp_path, found | {"goals": []}))
 

@@ -387,7 +387,7 @@ def test_setup_is_silent_and_quick_when_there_is_nothing_to_do(profile):
         done = setup(profile)
         seconds.append(time.monotonic() - since)
         assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
-    assert min(seconds) < 1
+    assert min(seconds) < 5  # it takes about 0.3
 
 
 def test_setup_follows_the_interpreter_where_there_is_nothing_to_do(tree):
