@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from xml.sax.saxutils import escape
 
-WIDTH = 720
-BAR, GAP, LABEL, VALUE = 20, 8, 210, 120
+WIDTH = 780
+BAR, GAP, LABEL, VALUE = 20, 8, 220, 160
 STYLE = """
 svg { color-scheme: light dark; font: 13px system-ui, sans-serif; }
 .text { fill: #1f2430; } .soft { fill: #5d6675; } .axis { stroke: #c9ced8; fill: none; }
@@ -118,7 +118,7 @@ def curves(title: str, series: Sequence[tuple[str, dict[float, float]]], note: s
     """Latency by percentile: the percentile by its number of nines, the latency logarithmic.
     `series` are (label, {percentile: microseconds})."""
     left, top, height = 64, 32, 240
-    right = WIDTH - 200
+    right = WIDTH - 250
     values = [v for _, points in series for v in points.values() if v > 0]
     low = math.floor(math.log10(min(values, default=1)))
     high = max(low + 1, math.ceil(math.log10(max(values, default=10))))

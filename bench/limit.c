@@ -4,9 +4,9 @@
  *
  * Answers every request on 127.0.0.1:PORT with the bytes of FILE (a whole recorded response): one
  * recv and one send a request, or a pipelined batch. A request ends at its first empty line; its
- * bytes are looked at for nothing else. `close`: the connection ends behind the response. Connections go round the threads, each with an epoll of its
- * own, edge-triggered for both directions, so that waiting for room costs no system call. SIGTERM
- * ends it. */
+ * bytes are looked at for nothing else. `close`: the connection ends behind the response.
+ * Connections go round the threads, each with an epoll of its own, edge-triggered for both
+ * directions, so that waiting for room costs no system call. SIGTERM ends it. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -145,7 +145,8 @@ static int listen_on(int port)
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
-    if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0 || listen(fd, 2048) < 0)
+    if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0 ||
+        listen(fd, 2048) < 0)
         die("listen");
     return fd;
 }

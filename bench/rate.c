@@ -287,7 +287,8 @@ static void poll_input(struct worker *w, int64_t until_ns)
 {
     struct epoll_event events[64];
     int64_t left = until_ns - now_ns();
-    int n = epoll_wait(w->epoll, events, 64, left > SPIN_NS ? (int)((left - SPIN_NS) / 1000000) + 1 : 0);
+    int n = epoll_wait(w->epoll, events, 64,
+                       left > SPIN_NS ? (int)((left - SPIN_NS) / 1000000) + 1 : 0);
     for (int i = 0; i < n; i++)
         on_input(w, events[i].data.ptr);
 }
@@ -406,8 +407,7 @@ int main(int argc, char **argv)
         w->conns = calloc((size_t)w->connections, sizeof(*w->conns));
         w->latency = calloc((size_t)n_kinds, sizeof(*w->latency));
         memcpy(w->kinds, kinds, sizeof(kinds));
-        if (w->conns == NULL || w->latency == NULL ||
-            pthread_create(&w->thread, NULL, run, w) != 0)
+        if (w->conns == NULL || w->latency == NULL || pthread_create(&w->thread, NULL, run, w) != 0)
             return 1;
     }
     static struct histogram total[CLASSES_MAX], late;

@@ -268,7 +268,7 @@ PAGE = """<!doctype html>
 :root {{ color-scheme: light dark; }}
 body {{ font: 15px/1.5 system-ui, sans-serif; max-width: 96rem; margin: 2rem auto; padding: 0 1rem; }}
 section {{ border-top: 1px solid #8884; padding: 1rem 0; }}
-.charts {{ display: flex; flex-wrap: wrap; gap: 2rem; }}
+.charts {{ display: flex; flex-wrap: wrap; gap: 2rem; margin: 1rem 0; }}
 img {{ max-width: 100%; height: auto; }}
 table {{ border-collapse: collapse; font-size: .85rem; display: block; overflow-x: auto; }}
 td, th {{ border: 1px solid #8884; padding: .2rem .6rem; text-align: left; white-space: nowrap; }}

@@ -129,9 +129,11 @@ static void policy_request(unsigned long n)
 
 static void policy_judge(unsigned long n)
 {
-    struct zq_policy_exchange exchange = {
-        .status = 200, .response = &varying, .request_ms = 1000, .response_ms = 1010,
-        .now = 1000000000};
+    struct zq_policy_exchange exchange = {.status = 200,
+                                          .response = &varying,
+                                          .request_ms = 1000,
+                                          .response_ms = 1010,
+                                          .now = 1000000000};
     struct zq_freshness freshness;
     for (unsigned long i = 0; i < n; i++)
         REPLAY_MUST(zq_policy_judge(&exchange, &freshness) == ZQ_POLICY_STORABLE);
