@@ -8,6 +8,7 @@ from bench.figures import figures, ratio, verdicts
 from bench.machine import ROOT
 from bench.report import cautions, count, micros, table, times
 from bench.results import Results, write
+from bench.rows import OTHER_CONNS
 
 BEGIN = "<!-- bench: made by `make bench-readme` -->"
 END = "<!-- end of bench -->"
@@ -18,7 +19,8 @@ def section(env: dict, cases: list[dict], directory: str) -> str:
     """The text between the markers. `directory` is relative to README."""
     rows = []
     for case in cases:
-        plain = not case.get("close") and case.get("pipeline", 1) == 1 and case["conns"] == 64
+        plain = not case.get("close") and case.get("pipeline", 1) == 1
+        plain = plain and case["conns"] not in OTHER_CONNS
         if case["kind"] not in ("load", "rate") or not plain:
             continue
         found = [f for f in figures(case) if f.records]
@@ -39,7 +41,7 @@ def section(env: dict, cases: list[dict], directory: str) -> str:
     judged = [v for case in cases for v in verdicts(case)]
     lost = [f"{v.case} ({v.goal})" for v in judged if v.held is False]
     parts = [
-        f"Measured on {env['cpu']}, {env['cores']} cores, 64 connections, requests a second "
+        f"Measured on {env['cpu']}, {env['cores']} cores, requests a second "
         f"(more is better), or p99 latency at a constant rate (less is better); all of it is in [{directory}]({directory}).",
         "",
         *(f"**{text}**\n" for text in cautions(cases)),

@@ -9,6 +9,10 @@ CACHES = ("zq", "limit", "nginx-cache", "varnish", "dictionary")
 SERVERS = ("zq", "granian", "uvicorn", "hypercorn")
 
 
+OTHER_CONNS = (1, 256)
+"""Connections in the full matrix, besides the row's own."""
+
+
 @dataclass(frozen=True)
 class Goal:
     """`metric` of `arm` over that of `base` is at least (or at most) `factor`."""
@@ -193,6 +197,9 @@ ROWS = (
         routes=FINANCE,
         cache="cold",
         share="most",
+        # A page takes up to 100 ms of Python, and a worker computes all that it was given in turns:
+        # of 64 at once none would be answered for seconds.
+        conns=16,
         goals=tuple(
             Goal("rps", "zq-all", f"{peer}-all", 1.0)
             for peer in ("granian", "uvicorn", "hypercorn")
@@ -315,7 +322,7 @@ def _loads(row: Row, options: Options) -> list[Row]:
         return [row]
     # The goals are for the row's own load.
     other = replace(row, goals=())
-    loads = [row, *(replace(other, conns=c) for c in (1, 256))]
+    loads = [row, *(replace(other, conns=c) for c in OTHER_CONNS)]
     return [*loads, replace(other, pipeline=16), replace(other, close=True)]
 
 
