@@ -1,6 +1,8 @@
 """What an application imports from zq. Works, as a no-op, under any other ASGI server."""
 
-__all__ = ["ClientDisconnected", "__version__"]
+from zq._front import PurgeError, cache_info, purge
+
+__all__ = ["ClientDisconnected", "PurgeError", "__version__", "cache_info", "purge"]
 
 __version__ = "0.1.0"
 

@@ -8,7 +8,7 @@ import gc
 import os
 import platform
 
-from zq import ClientDisconnected
+from zq import ClientDisconnected, _front
 from zq._errors import StartError, log, log_exception, printable
 from zq._lifespan import Lifespan
 from zq._load import load_app, new_loop
@@ -34,6 +34,7 @@ class Worker:
         self.lifespan = Lifespan(app, config["lifespan"], self.state)
         root_path = (config["root_path"] or "").rstrip("/")
         self.bridge = native.Bridge(app, loop, self.state, root_path, on_error)
+        _front.serve(self.bridge, loop)
         self.descriptors = []  # links that came before the application was ready
         self.ready = False
         self.stopping = loop.create_future()  # its result: milliseconds left

@@ -1,6 +1,7 @@
 #include "front/fetch.h"
 
 #include "front/serve.h"
+#include "front/tags.h"
 #include "zq/log.h"
 
 #include <stdlib.h>
@@ -336,8 +337,14 @@ static int on_response(struct fetch *fetch, const struct zq_wire_frame *frame)
         .no_content = has_no_content(fetch, wire.status),
         .storable = fetch->link->worker->generation == atomic_load(&thread->front->generation),
     };
+    struct zq_fields shown = wire.fields;
+    if (!thread->front->config->cache_tags_header &&
+        tags_strip(&wire.fields, &thread->scratch, &shown) < 0) {
+        fetch_fail(fetch, 503);
+        return 0;
+    }
     zq_buf_consume(&thread->block, thread->block.n);
-    if (zq_http_block(&thread->block, wire.status, &wire.fields, thread->front->config, now,
+    if (zq_http_block(&thread->block, wire.status, &shown, thread->front->config, now,
                       &response.content_length, &response.close, &bad) < 0) {
         refuse_field(fetch, bad);
         return 0;

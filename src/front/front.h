@@ -68,7 +68,8 @@ struct front {
     atomic_uint calls;        /* requests in the application, for --limit-concurrency */
     atomic_uint busy_threads; /* while draining: those with connections left */
     atomic_bool draining;
-    bool cut; /* the drain's deadline has passed; main thread */
+    struct zq_post sweep; /* of the cache, after purges; thread 0 */
+    bool cut;             /* the drain's deadline has passed; main thread */
 };
 
 /* thread.c */

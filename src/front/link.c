@@ -1,6 +1,7 @@
 #include "front/link.h"
 
 #include "front/fetch.h"
+#include "front/purge.h"
 #include "zq/clock.h"
 #include "zq/log.h"
 
@@ -227,6 +228,8 @@ static int on_frame(struct link *link, const struct zq_wire_frame *frame)
 {
     if (frame->type == ZQ_WIRE_PONG)
         return on_pong(link, frame);
+    if (frame->type == ZQ_WIRE_PURGE || frame->type == ZQ_WIRE_INFO)
+        return front_answer(link, frame);
     struct stream *stream = find_stream(link, frame->stream);
     if (stream == NULL)
         return ZQ_EPROTO;
@@ -305,6 +308,7 @@ static void on_turn_end(struct zq_defer *defer)
         if (n < 0)
             break; /* full: EPOLLOUT goes on; dead: the reading side learns it */
         zq_buf_consume(&link->out, (size_t)n);
+        link->unanswered -= (size_t)n < link->unanswered ? (size_t)n : link->unanswered;
     }
     zq_loop_modify(link->thread->loop, &link->io, link->out.n > 0 ? EPOLLIN | EPOLLOUT : EPOLLIN);
 }

@@ -27,6 +27,7 @@ struct link {
     struct zq_io io;
     struct zq_buf in, out;
     struct zq_defer flush;
+    size_t unanswered; /* bytes of `out` up to the end of the last ANSWER */
     struct stream *streams;
     uint32_t n_streams, free_stream, open;
     uint32_t round; /* makes stream numbers differ when a slot is used again */

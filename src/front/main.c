@@ -1,5 +1,6 @@
 #include "front/front.h"
 
+#include "front/purge.h"
 #include "zq/front.h"
 #include "zq/log.h"
 
@@ -118,6 +119,7 @@ static void finish(struct front *front, struct zq_config *config)
     for (unsigned i = 1; i < front->n_threads; i++)
         pthread_join(front->threads[i].id, NULL);
     front_control_stop(front->threads[0].loop);
+    front_purge_fini(front);
     for (unsigned i = 0; i < front->n_threads; i++)
         front_thread_fini(&front->threads[i]);
     zq_cache_free(front->cache);
@@ -138,6 +140,7 @@ int zq_front_main(void)
     signal(SIGPIPE, SIG_IGN);
     await_start(&front, &config);
     make_shared(&front);
+    front_purge_init(&front);
     start_threads(&front);
     int error = front_control_start(&front, front.threads[0].loop);
     if (error < 0)

@@ -1,5 +1,6 @@
 #include "worker/bridge.h"
 
+#include "worker/ask.h"
 #include "worker/link.h"
 #include "worker/request.h"
 #include "worker/scope.h"
@@ -81,6 +82,7 @@ static PyObject *bridge_close(PyObject *self, PyObject *unused)
 {
     struct zq_bridge *b = (struct zq_bridge *)self;
 
+    Py_CLEAR(b->on_answer);
     Py_CLEAR(b->on_idle);
     close_links(b);
     zq_requests_abandon(b);
@@ -116,6 +118,11 @@ static PyMethodDef bridge_methods[] = {
     {"close", bridge_close, METH_NOARGS, "close(): the loop will not run any more"},
     {"notify_idle", bridge_notify_idle, METH_O,
      "notify_idle(callable): call it once when no request runs and all output is written"},
+    {"ask_purge", zq_bridge_ask_purge, METH_VARARGS,
+     "ask_purge(kind, soft, text): have the front purge; ConnectionError if there is none"},
+    {"ask_info", zq_bridge_ask_info, METH_NOARGS, "ask_info(): ask how the cache is doing"},
+    {"notify_answer", zq_bridge_notify_answer, METH_O,
+     "notify_answer(callable): call it with (status, text) of each answer; one question at a time"},
     {"tasks", bridge_tasks, METH_NOARGS, "tasks(): the tasks of the requests that run"},
     {0},
 };
@@ -207,6 +214,7 @@ static int bridge_traverse(PyObject *self, visitproc visit, void *arg)
     Py_VISIT(b->call_soon);
     Py_VISIT(b->create_future);
     Py_VISIT(b->task_factory);
+    Py_VISIT(b->on_answer);
     Py_VISIT(b->on_idle);
     if (b->links.next == NULL)
         return 0; /* tracked by tp_alloc, but not filled in yet */

@@ -21,7 +21,8 @@ struct zq_bridge {
     struct zq_node links;                /* struct zq_link: references held */
     struct zq_node requests;             /* struct zq_request whose task runs: references held */
     size_t n_requests;
-    PyObject *on_idle; /* called once when no task runs and nothing is left to write, or NULL */
+    PyObject *on_answer; /* (status, text) of the front's answer, 0 when it has left; or NULL */
+    PyObject *on_idle;   /* called once when no task runs and nothing is left to write, or NULL */
 };
 
 /* Asks the loop for its task factory: once a read, not once a request. */

@@ -1,5 +1,6 @@
 #include "worker/link.h"
 
+#include "worker/ask.h"
 #include "worker/request.h"
 
 #include "zq/log.h"
@@ -218,6 +219,8 @@ static int dispatch(struct zq_link *link, const struct zq_wire_frame *frame)
         if (zq_wire_decode_number(frame, &number) < 0)
             return ZQ_EPROTO;
         return zq_wire_encode_number(&link->out, ZQ_WIRE_PONG, 0, number);
+    case ZQ_WIRE_ANSWER:
+        return zq_ask_answered(link, frame);
     default:
         return ZQ_EPROTO;
     }
@@ -389,6 +392,7 @@ void zq_link_close(struct zq_link *link)
     int fd = link->fd;
     link->fd = -1; /* nothing is sent or scheduled any more */
     lose_streams(link);
+    zq_ask_lost(link);
     close(fd);
     zq_buf_fini(&link->in);
     zq_buf_fini(&link->out);

@@ -27,6 +27,8 @@ struct zq_link {
     bool flush_soon;     /* on_turn_end is scheduled */
     bool blocked;        /* the socket is full: a writer is registered */
     bool broken;         /* to be closed when the turn ends */
+    bool asked;          /* a question is under way (ask.c) */
+    uint32_t question;   /* its number */
     PyObject *on_readable, *on_writable, *on_turn_end; /* bound builtins, owned */
     struct zq_scope_cache scopes;
 };
