@@ -82,6 +82,7 @@ struct zq_reader {
     const struct zq_segment *segment; /* that `offset` lies in; NULL: to be looked for */
     uint64_t seen;                    /* how far the content went at the last look */
     struct zq_fields request;
+    unsigned traits; /* what the request's fields mean to the cache */
     bool shared;   /* attached to an entry that may change: look under its lock */
     bool told;     /* notified since the last look */
     bool released; /* the response is not for it */
@@ -93,6 +94,10 @@ struct zq_writer {
     /* Readers have moved on by a good part of the window, or none is left: zq_writer_window or
      * zq_writer_abandoned changed. A writer's own calls do not notify it. */
     void (*notify)(struct zq_writer *writer);
+    /* Set by zq_cache_get: the whole response is wanted, so that it can be stored. The request goes
+     * out without Range, If-Range, If-None-Match and If-Modified-Since (RFC 9111 3.3, 4.3.1), and
+     * zq_answer_choose applies them to what comes. */
+    bool whole;
 };
 
 struct zq_cache *zq_cache_new(uint64_t size_bytes); /* 0: nothing is ever stored */
@@ -178,6 +183,18 @@ struct zq_entry_info {
 };
 void zq_entry_describe(const struct zq_reader *reader, int64_t now_ms, struct zq_entry_info *out);
 unsigned zq_entry_status(const struct zq_reader *reader);
+
+/* What of a whole response the reader's request is to get, by its conditions (RFC 9110 13.2.2) and
+ * its Range (14.2). Not for PASS: there the application has decided. */
+struct zq_answer {
+    unsigned status;   /* 0: the response as it is; else 304, 206 or 416 */
+    uint64_t first, n; /* 206: which bytes */
+    uint64_t length;   /* 206, 416: of the whole */
+};
+void zq_answer_choose(const struct zq_reader *reader, bool is_get, const struct zq_entry_info *info,
+                      struct zq_answer *out);
+/* Appends the head block of such an answer, made of the whole response's. 0 or ZQ_ENOMEM. */
+int zq_answer_block(struct zq_buf *out, const struct zq_answer *answer, struct zq_slice block);
 
 /* Up to `max` runs of unread content (borrowed until advance or detach). `*end` is set when these
  * are the last of a complete entry. */

@@ -126,6 +126,7 @@ struct lookup {
     unsigned traits;
     bool may_join;
     bool marked; /* found: the key's last answer was not storable */
+    bool known;  /* found: a response is stored under the key */
     struct zq_node dropped;
     enum zq_cache_forward forward;
 };
@@ -225,11 +226,13 @@ static enum zq_cache_verdict look(struct lookup *l, struct zq_slot **slot)
 {
     l->forward = ZQ_FORWARD_URI_MISS;
     l->marked = false;
+    l->known = false;
     *slot = zq_slot_find(l->shard, l->key, l->hash);
     if (*slot != NULL && !zq_slot_purge(l->cache, l->shard, *slot, &l->dropped))
         *slot = NULL;
     if (*slot == NULL)
         return ZQ_CACHE_PASS;
+    l->known = (*slot)->n_variants > 0;
     struct zq_entry *entry = find_fresh(l, *slot);
     if (entry != NULL) {
         zq_reader_attach_frozen(l->reader, entry);
@@ -244,12 +247,22 @@ static enum zq_cache_verdict look(struct lookup *l, struct zq_slot **slot)
 
 /* ---- leading and passing ---- */
 
+/* What would be served from the store may also be served on its way there: HEAD, Range and
+ * conditions are applied to whole responses. */
+static bool may_join(const struct lookup *l)
+{
+    return l->may_join && !l->request->untrusted_forwarded &&
+           !(l->traits & (ZQ_REQUEST_ORIGINAL | ZQ_REQUEST_NO_STORE));
+}
+
 /* A miss of these goes by itself and is not stored: 304 and 206 are not storable, a HEAD has no
- * content, and some must leave no trace. */
+ * content, and some must leave no trace. Where a response was stored before, the whole is asked for
+ * instead of a part. */
 static bool may_lead(const struct lookup *l)
 {
     return l->request->is_get && !l->request->untrusted_forwarded &&
-           !(l->traits & (ZQ_REQUEST_CONDITIONAL | ZQ_REQUEST_NO_STORE));
+           !(l->traits & (ZQ_REQUEST_ORIGINAL | ZQ_REQUEST_NO_STORE)) &&
+           (l->known || !(l->traits & ZQ_REQUEST_SELECTIVE));
 }
 
 static int pass(struct zq_reader *reader, struct zq_writer *writer)
@@ -258,6 +271,7 @@ static int pass(struct zq_reader *reader, struct zq_writer *writer)
 
     if (entry == NULL)
         return ZQ_ENOMEM;
+    writer->whole = false;
     zq_entry_open(entry, reader, writer);
     return ZQ_CACHE_PASS;
 }
@@ -306,6 +320,7 @@ static void fill_link(struct lookup *l, struct fill *f, struct zq_slot *slot,
     f->bytes -= entry->counted;
     f->entry = NULL;
     zq_purge_begin(entry);
+    writer->whole = (l->traits & ZQ_REQUEST_SELECTIVE) != 0;
     zq_entry_open(entry, l->reader, writer);
     zq_store_add_fill(slot, entry);
 }
@@ -364,7 +379,7 @@ static int decide(struct lookup *l, struct zq_writer *writer)
 
     l->hash = zq_hash(l->key.p, l->key.n);
     l->shard = zq_store_shard(l->cache, l->hash);
-    l->may_join = l->may_join && may_lead(l);
+    l->may_join = may_join(l);
     zq_list_init(&l->dropped);
     zq_lock_take(&l->shard->lock);
     int verdict = look(l, &slot);
@@ -385,6 +400,7 @@ int zq_cache_get(struct zq_cache *cache, const struct zq_cache_request *request,
 
     ZQ_CHECK(cache, ZQ_CACHE_MAGIC);
     zq_reader_reset(reader, request->fields);
+    reader->traits = traits;
     *forward = bypass(cache, request, traits);
     if (*forward != ZQ_FORWARD_NONE)
         return pass(reader, writer);

@@ -130,23 +130,25 @@ static unsigned trait_of(struct zq_slice name)
 {
     switch (name.n) {
     case 5:
-        return is(name, "range") ? ZQ_REQUEST_CONDITIONAL : 0;
+        return is(name, "range") ? ZQ_REQUEST_SELECTIVE : 0;
     case 6:
         return is(name, "cookie") ? ZQ_REQUEST_COOKIE : 0;
     case 8:
-        return is(name, "if-match") || is(name, "if-range") ? ZQ_REQUEST_CONDITIONAL : 0;
+        if (is(name, "if-match"))
+            return ZQ_REQUEST_ORIGINAL;
+        return is(name, "if-range") ? ZQ_REQUEST_SELECTIVE : 0;
     case 13:
         if (is(name, "x-rewrite-url"))
             return ZQ_REQUEST_OVERRIDE;
         if (is(name, "if-none-match"))
-            return ZQ_REQUEST_CONDITIONAL;
+            return ZQ_REQUEST_SELECTIVE;
         return is(name, "authorization") ? ZQ_REQUEST_AUTHORIZATION : 0;
     case 14:
         return is(name, "x-original-url") ? ZQ_REQUEST_OVERRIDE : 0;
     case 17:
-        return is(name, "if-modified-since") ? ZQ_REQUEST_CONDITIONAL : 0;
+        return is(name, "if-modified-since") ? ZQ_REQUEST_SELECTIVE : 0;
     case 19:
-        return is(name, "if-unmodified-since") ? ZQ_REQUEST_CONDITIONAL : 0;
+        return is(name, "if-unmodified-since") ? ZQ_REQUEST_ORIGINAL : 0;
     case 22:
         return is(name, "x-http-method-override") ? ZQ_REQUEST_OVERRIDE : 0;
     default:

@@ -12,8 +12,9 @@ enum zq_request_trait {
     ZQ_REQUEST_COOKIE = 1,
     ZQ_REQUEST_AUTHORIZATION = 2,
     ZQ_REQUEST_NO_STORE = 4,    /* RFC 9111 5.2.1.5 */
-    ZQ_REQUEST_CONDITIONAL = 8, /* If-… or Range: a miss is answered 304 or 206 */
-    ZQ_REQUEST_OVERRIDE = 16    /* the application may see another method or target than the key */
+    ZQ_REQUEST_SELECTIVE = 8,   /* If-None-Match, If-Modified-Since, Range, If-Range */
+    ZQ_REQUEST_OVERRIDE = 16,   /* the application may see another method or target than the key */
+    ZQ_REQUEST_ORIGINAL = 32    /* If-Match, If-Unmodified-Since: the origin's (RFC 9111 4.3.2) */
 };
 #define ZQ_REQUEST_CREDENTIALS (ZQ_REQUEST_COOKIE | ZQ_REQUEST_AUTHORIZATION)
 unsigned zq_policy_request(const struct zq_fields *request);

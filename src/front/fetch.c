@@ -68,12 +68,36 @@ static void fetch_complete(struct fetch *fetch)
 
 /* ---- towards the worker ---- */
 
+/* The request as the application gets it: where the whole response is wanted, without what asks for
+ * less (RFC 9111 3.3, 4.3.1). Field names are in lower case. */
+static bool asks_for_less(struct zq_slice name)
+{
+    return zq_slice_eq(name, ZQ_SLICE("if-none-match")) ||
+           zq_slice_eq(name, ZQ_SLICE("if-modified-since")) ||
+           zq_slice_eq(name, ZQ_SLICE("range")) || zq_slice_eq(name, ZQ_SLICE("if-range"));
+}
+
+static int select_fields(struct fetch *fetch, const struct zq_fields *from, struct zq_fields *to)
+{
+    *to = *from;
+    if (!fetch->writer.whole || from->n == 0)
+        return 0;
+    *to = (struct zq_fields){.v = zq_arena_alloc(&fetch->arena, from->n * sizeof(*from->v))};
+    if (to->v == NULL)
+        return ZQ_ENOMEM;
+    for (size_t i = 0; i < from->n; i++)
+        if (!asks_for_less(from->v[i].name))
+            to->v[to->n++] = from->v[i];
+    return 0;
+}
+
 static int encode(struct fetch *fetch, const struct zq_exchange *exchange)
 {
     const struct zq_request *r = &exchange->request;
     struct zq_slice path = zq_http_decode_path(r->path, &fetch->arena);
+    struct zq_fields fields;
 
-    if (path.p == NULL && r->path.n > 0)
+    if ((path.p == NULL && r->path.n > 0) || select_fields(fetch, &r->fields, &fields) < 0)
         return ZQ_ENOMEM;
     struct zq_wire_request request = {
         .version_minor = r->version_minor,
@@ -86,7 +110,7 @@ static int encode(struct fetch *fetch, const struct zq_exchange *exchange)
         .client_port = r->client.port,
         .server = r->server.host,
         .server_port = r->server.port,
-        .fields = r->fields,
+        .fields = fields,
     };
     return zq_wire_encode_request(&fetch->request, 1, &request, r->has_body ? 0 : ZQ_WIRE_END);
 }

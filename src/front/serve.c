@@ -17,7 +17,9 @@ struct serving {
     enum zq_cache_verdict verdict;
     enum zq_cache_forward forward;
     bool untrusted_forwarded;
-    bool *gone; /* set when the exchange ends inside a call of ours */
+    bool portioned;      /* not all content goes out: */
+    uint64_t skip, left; /* so much is passed over first, so much goes out */
+    bool *gone;          /* set when the exchange ends inside a call of ours */
 };
 
 static void pump(struct serving *s);
@@ -165,21 +167,44 @@ static void go_alone(struct serving *s)
     decide(s, false);
 }
 
-static size_t start(struct serving *s, const struct iovec *runs, int n, bool end)
+/* The head of a part, or of the word that the client has the response already; made in the thread's
+ * buffer, as it is used before zq_exchange_start returns. Without memory the whole goes out. */
+static void replace_head(struct serving *s, const struct zq_answer *answer,
+                         struct zq_response_head *head)
 {
-    struct zq_entry_info info;
-    char text[128];
+    struct zq_buf *block = &s->thread->block;
 
-    zq_entry_describe(&s->reader, zq_loop_now_ms(s->thread->loop), &info);
-    struct zq_response_head head = {
-        .status = info.status,
-        .block = info.block,
-        .content_length = info.content_length,
-        .age = s->verdict == ZQ_CACHE_HIT ? info.age_s : -1,
-        .close = info.close,
+    zq_buf_consume(block, block->n);
+    if (zq_answer_block(block, answer, head->block) < 0)
+        return;
+    head->block = zq_slice(zq_buf_data(block), block->n);
+    head->status = answer->status;
+    head->content_length = answer->status == 304 ? -1 : (int64_t)answer->n;
+    s->portioned = true;
+    s->skip = answer->first;
+    s->left = answer->n;
+}
+
+/* Decides which part of the response goes out. */
+static void make_head(struct serving *s, const struct zq_entry_info *info,
+                      struct zq_response_head *head)
+{
+    struct zq_answer answer;
+
+    *head = (struct zq_response_head){
+        .status = info->status,
+        .block = info->block,
+        .content_length = info->content_length,
+        .age = s->verdict == ZQ_CACHE_HIT ? info->age_s : -1,
+        .close = info->close,
     };
-    head.cache_status = cache_status(s, &info, text);
-    return zq_exchange_start(s->exchange, &head, runs, n, end);
+    if (s->verdict == ZQ_CACHE_PASS)
+        return;
+    bool is_get = s->exchange->request.method_id == ZQ_METHOD_GET;
+    s->portioned = !is_get; /* HEAD: its answer does not wait for the content */
+    zq_answer_choose(&s->reader, is_get, info, &answer);
+    if (answer.status != 0)
+        replace_head(s, &answer, head);
 }
 
 static size_t length_of(const struct iovec *runs, int n)
@@ -191,24 +216,71 @@ static size_t length_of(const struct iovec *runs, int n)
     return bytes;
 }
 
-/* Moves what there is; true while it may go on. The exchange may end inside. */
-static bool move_content(struct serving *s)
+/* Cuts the runs off behind `bytes`; how many remain. */
+static int clip(struct iovec *runs, int n, uint64_t bytes)
 {
-    struct iovec runs[RUNS_MAX];
-    bool end, gone = false;
-    int n = zq_reader_peek(&s->reader, runs, RUNS_MAX, &end);
-    bool started = zq_exchange_started(s->exchange);
+    int i = 0;
 
+    for (; i < n && bytes > 0; i++) {
+        if (runs[i].iov_len > bytes)
+            runs[i].iov_len = (size_t)bytes;
+        bytes -= runs[i].iov_len;
+    }
+    return i;
+}
+
+/* The runs that go out next. */
+static int peek(struct serving *s, struct iovec *runs, bool *end)
+{
+    int n = zq_reader_peek(&s->reader, runs, RUNS_MAX, end);
+
+    while (s->skip > 0 && n > 0) {
+        n = clip(runs, n, s->skip);
+        size_t bytes = length_of(runs, n);
+        zq_reader_advance(&s->reader, bytes);
+        s->skip -= bytes;
+        n = zq_reader_peek(&s->reader, runs, RUNS_MAX, end);
+    }
+    if (!s->portioned)
+        return n;
+    n = clip(runs, n, s->left);
+    *end = length_of(runs, n) == s->left;
+    return n;
+}
+
+/* Hands content on, behind the head if that is still to go. The exchange may end inside. */
+static size_t hand_on(struct serving *s, const struct zq_response_head *head,
+                      const struct iovec *runs, int n, bool end)
+{
+    return head != NULL ? zq_exchange_start(s->exchange, head, runs, n, end)
+                        : zq_exchange_write(s->exchange, runs, n, end);
+}
+
+/* Moves what there is; true while it may go on. The exchange may end inside. */
+static bool move_content(struct serving *s, bool started)
+{
+    struct zq_entry_info info;
+    struct zq_response_head head;
+    struct iovec runs[RUNS_MAX];
+    char text[128];
+    bool end, gone = false;
+
+    if (!started) {
+        zq_entry_describe(&s->reader, zq_loop_now_ms(s->thread->loop), &info);
+        make_head(s, &info, &head);
+        head.cache_status = cache_status(s, &info, text);
+    }
+    int n = peek(s, runs, &end);
     if (n == 0 && !end && started)
         return false;
     watch(s, &gone);
-    size_t accepted =
-        started ? zq_exchange_write(s->exchange, runs, n, end) : start(s, runs, n, end);
+    size_t accepted = hand_on(s, started ? NULL : &head, runs, n, end);
     if (gone)
         return false;
     watch(s, NULL);
     if (accepted > 0)
         zq_reader_advance(&s->reader, accepted);
+    s->left -= s->portioned ? accepted : 0;
     return !end && n > 0 && accepted == length_of(runs, n);
 }
 
@@ -237,7 +309,7 @@ static void pump(struct serving *s)
         break;
     case ZQ_READER_OPEN:
     case ZQ_READER_COMPLETE:
-        while (move_content(s))
+        while (move_content(s, zq_exchange_started(s->exchange)))
             ;
         break;
     }

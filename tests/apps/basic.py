@@ -84,6 +84,10 @@ async def stream(scope, receive, send):
     headers = [(b"x-call", str(call.get()).encode())]
     if "cc" in q:
         headers.append((b"cache-control", q["cc"].encode()))
+    if "etag" in q:
+        headers.append((b"etag", f'"{q["etag"]}"'.encode()))
+    if "length" in q:
+        headers.append((b"content-length", q["length"].encode()))
     await send({"type": "http.response.start", "status": 200, "headers": headers})
     for i in range(int(q.get("parts", 3))):
         await send(

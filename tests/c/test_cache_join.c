@@ -75,6 +75,10 @@ static void who_joins(void **state)
     rig_verdict(cache, LEAD, URI_MISS, .fields = "cookie: a=1");
     rig_verdict(cache, LEAD, URI_MISS, .fields = "authorization: x");
     rig_verdict(cache, LEAD, URI_MISS, .alone = true);
+    /* What can be cut from a whole response waits for it. */
+    rig_verdict(cache, JOIN, URI_MISS, .method = "HEAD");
+    rig_verdict(cache, JOIN, URI_MISS, .fields = "range: bytes=0-1");
+    rig_verdict(cache, JOIN, URI_MISS, .fields = "if-none-match: \"a\"");
     zq_entry_fail(&leader.writer, 502);
     rig_leave(&leader);
 
@@ -84,7 +88,8 @@ static void who_joins(void **state)
     rig_verdict(cache, JOIN, STALE, .now_ms = HOUR_MS, .fields = "cookie: a=1");
     rig_verdict(cache, JOIN, STALE, .now_ms = HOUR_MS, .fields = "authorization: x");
     rig_verdict(cache, LEAD, STALE, .now_ms = HOUR_MS, .alone = true);
-    rig_verdict(cache, PASS, STALE, .now_ms = HOUR_MS, .method = "HEAD");
+    rig_verdict(cache, JOIN, STALE, .now_ms = HOUR_MS, .method = "HEAD");
+    rig_verdict(cache, PASS, STALE, .now_ms = HOUR_MS, .method = "HEAD", .alone = true);
     zq_entry_fail(&leader.writer, 502);
     rig_leave(&leader);
 }

@@ -142,16 +142,37 @@ static void some_misses_go_by_themselves(void **state)
     struct zq_cache *cache = *state;
     struct rig_client leader = {0};
 
-    assert_int_equal(rig_get(cache, &leader, .now_ms = 0), ZQ_CACHE_LEAD);
     rig_verdict(cache, PASS, URI_MISS, .method = "HEAD");
-    rig_verdict(cache, PASS, URI_MISS, .untrusted = true);
     rig_verdict(cache, PASS, URI_MISS, .fields = "range: bytes=0-1");
     rig_verdict(cache, PASS, URI_MISS, .fields = "if-none-match: \"a\"");
     rig_verdict(cache, PASS, URI_MISS, .fields = "if-modified-since: x");
+    assert_int_equal(rig_get(cache, &leader, .now_ms = 0), ZQ_CACHE_LEAD);
+    assert_false(leader.writer.whole);
+    rig_verdict(cache, PASS, URI_MISS, .untrusted = true);
     rig_verdict(cache, PASS, URI_MISS, .fields = "if-match: \"a\"");
+    rig_verdict(cache, PASS, URI_MISS, .fields = "if-unmodified-since: x");
     rig_verdict(cache, PASS, URI_MISS, .fields = "cache-control: no-store");
     zq_entry_fail(&leader.writer, 502);
     rig_leave(&leader);
+}
+
+/* RFC 9111 3.3, 4.3.1: a key that was stored before is fetched whole, and the part cut from that.
+ */
+static void a_known_key_is_fetched_whole(void **state)
+{
+    static const char *const asks[] = {"range: bytes=0-1", "if-none-match: \"a\"",
+                                       "if-modified-since: x", "range: bytes=0-1\nif-range: \"a\""};
+    struct zq_cache *cache = *state;
+
+    rig_store(cache, RIG_ASK(.now_ms = 0), RIG_ANSWER(.fields = RIG_FRESH), "hello");
+    for (size_t i = 0; i < ZQ_ARRAY_SIZE(asks); i++) {
+        struct rig_client c = {0};
+        assert_int_equal(rig_get(cache, &c, .now_ms = 60000, .fields = asks[i]), ZQ_CACHE_LEAD);
+        assert_true(c.writer.whole);
+        zq_entry_fail(&c.writer, 502);
+        rig_leave(&c);
+    }
+    rig_verdict(cache, PASS, STALE, .now_ms = 60000, .fields = "if-match: \"a\"");
 }
 
 static void what_passes_is_not_stored(void **state)
@@ -475,6 +496,7 @@ int main(void)
         RIG_TEST(a_long_key_is_a_key),
         RIG_TEST(some_requests_bypass_it),
         RIG_TEST(some_misses_go_by_themselves),
+        RIG_TEST(a_known_key_is_fetched_whole),
         RIG_TEST(what_passes_is_not_stored),
         RIG_TEST(a_cache_of_no_size_stores_nothing),
         RIG_TEST(variants_are_selected),
