@@ -1,0 +1,16 @@
+# The conformance suite's targets; included by the Makefile. conformance/README.md says what it does.
+#
+#   CONFORMANCE=  more options for conformance/run.py: --cut, --section 07-chunked, --case NAME
+
+## conformance zq against RFC 9110 and 9112, case by case; conformance-cut: and in pieces
+## conformance-peers  the same cases on other servers, into results/conformance-<time>/
+
+.PHONY: conformance conformance-cut conformance-peers
+
+conformance: build
+	@ZQ_BUILD_DIR='$(CURDIR)/$O' $(PYTHON) conformance/run.py --serve zq --strict --patience 20 $(CONFORMANCE)
+conformance-cut: build
+	@ZQ_BUILD_DIR='$(CURDIR)/$O' $(PYTHON) conformance/run.py --serve zq --strict --patience 20 --cut $(CONFORMANCE)
+conformance-peers: build
+	@conformance/setup
+	@ZQ_BUILD_DIR='$(CURDIR)/$O' $(PYTHON) conformance/peers.py
