@@ -77,6 +77,21 @@ static unsigned refusal_of(llhttp_errno_t error)
     return error == HPE_INVALID_METHOD || error == HPE_INVALID_CONSTANT ? 501 : 400;
 }
 
+/* Trailing whitespace is no part of a value (RFC 9112 5.1), which llhttp knows of SP, but behind a
+ * transfer coding not of HTAB. */
+static void blank_trailing_tabs(char *head, size_t n)
+{
+    char *end = head + n;
+    char *tab = head;
+    while ((tab = memchr(tab, '\t', (size_t)(end - tab))) != NULL) {
+        char *from = tab;
+        while (tab < end && (*tab == '\t' || *tab == ' '))
+            tab++;
+        if (tab < end && *tab == '\r')
+            memset(from, ' ', (size_t)(tab - from));
+    }
+}
+
 unsigned zq_parse_head(struct zq_http_exchange *ex, char *head, size_t n, size_t fields)
 {
     llhttp_init(&ex->parser, HTTP_REQUEST, &settings);
@@ -90,6 +105,7 @@ unsigned zq_parse_head(struct zq_http_exchange *ex, char *head, size_t n, size_t
     if (ex->pub.request.fields.v == NULL)
         return 503;
 
+    blank_trailing_tabs(head, n);
     llhttp_errno_t error = llhttp_execute(&ex->parser, head, n);
     if (error == HPE_PAUSED)
         llhttp_resume(&ex->parser);

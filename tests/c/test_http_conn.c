@@ -113,6 +113,9 @@ static void requests_are_described(void **state)
     expect_description(
         "POST /describe HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: Chunked\r\n\r\n0\r\n\r\n",
         "POST|/describe|/describe||1.1|a|1|0|-1\nhost=[a]\ntransfer-encoding=[Chunked]\n");
+    expect_description(
+        "POST /describe HTTP/1.1\r\nHost:\ta\t\r\nTransfer-Encoding: \tchunked\t \r\n\r\n0\r\n\r\n",
+        "POST|/describe|/describe||1.1|a|1|0|-1\nhost=[a]\ntransfer-encoding=[chunked]\n");
     /* Every method of llhttp's list is the application's. */
     expect_description("PROPFIND /describe HTTP/1.1\r\nHost: a\r\n\r\n",
                        "PROPFIND|/describe|/describe||1.1|a|0|0|-1\nhost=[a]\n");
