@@ -10,7 +10,7 @@
 enum zq_char_class {
     ZQ_CHAR_TOKEN = 1,   /* tchar, RFC 9110 5.6.2 */
     ZQ_CHAR_TARGET = 2,  /* what a request target may hold here: visible ASCII but `#` */
-    ZQ_CHAR_REGNAME = 4, /* unreserved and sub-delims, RFC 3986 3.2.2; not `%` */
+    ZQ_CHAR_REGNAME = 4, /* RFC 3986 3.2.2, but for `%` and the comma, a list to others */
     ZQ_CHAR_HEX = 8
 };
 

@@ -75,14 +75,22 @@ static unsigned parse_absolute(struct zq_slice target, struct zq_target *out)
     return zq_host_valid(out->authority) ? 0 : 400;
 }
 
+/* Does a valid authority name a port? "a:" and "[::1]" do not. */
+static bool has_port(struct zq_slice authority)
+{
+    const char *colon = memrchr(authority.p, ':', authority.n);
+    const char *last = authority.p + authority.n - 1;
+    return colon != NULL && colon != last && *last != ']';
+}
+
 unsigned zq_target_parse(struct zq_slice target, struct zq_slice method, struct zq_target *out)
 {
     *out = (struct zq_target){.form = ZQ_TARGET_ORIGIN, .rest = target};
     if (zq_slice_eq(method, ZQ_SLICE("CONNECT"))) {
         out->form = ZQ_TARGET_AUTHORITY;
         out->authority = target;
-        /* RFC 9112 3.2.3: the port is not optional here. */
-        return zq_host_valid(target) && memchr(target.p, ':', target.n) != NULL ? 0 : 400;
+        /* RFC 9110 9.3.6: an empty port is refused. */
+        return zq_host_valid(target) && has_port(target) ? 0 : 400;
     }
     if (target.p[0] == '/')
         return 0;

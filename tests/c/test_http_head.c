@@ -227,7 +227,11 @@ static void targets(void **state)
     target("OPTIONS", "**", 400, 0, "", "");
     target("CONNECT", "a:80", 0, ZQ_TARGET_AUTHORITY, "a:80", "a:80");
     target("CONNECT", "/", 400, 0, "", "");
+    target("CONNECT", "[::1]:80", 0, ZQ_TARGET_AUTHORITY, "[::1]:80", "[::1]:80");
     target("CONNECT", "a", 400, 0, "", "");
+    target("CONNECT", "a:", 400, 0, "", "");
+    target("CONNECT", "[::1]", 400, 0, "", "");
+    target("CONNECT", "[::1]:", 400, 0, "", "");
     target("CONNECT", "http://a/", 400, 0, "", "");
 }
 
@@ -236,14 +240,22 @@ static void hosts(void **state)
     static const char *const good[] = {
         "a",       "example.org", "example.org:80", "127.0.0.1:0",     "a:",
         "a:65535", "[::1]",       "[::1]:80",       "[2001:db8::1]:",  "xn--a-b",
-        "a_b",     "%41%c3",      "a!$&'()*+,;=~",  "[::ffff:1.2.3.4]"};
-    static const char *const bad[] = {"",      ":",           ":80",     "a:65536",
-                                      "a:8x",  "a:-1",        "a:80:80", "a b",
-                                      "u@a",   "a/b",         "a?",      "a#",
-                                      "[::1",  "::1",         "[]",      "[1.2.3.4]",
-                                      "[::g]", "[::1]x",      "[::1]80", "[fe80::1%25eth0]",
-                                      "a\\",   "%4",          "%zz",     "a\"",
-                                      "<a>",   "caf\xc3\xa9", "[v1.a]",  "a[b]"};
+        "a_b",     "%41%c3",      "a!$&'()*+;=~",   "[::ffff:1.2.3.4]"};
+    static const char *const bad[] = {"",        ":",
+                                      ":80",     "a:65536",
+                                      "a:8x",    "a:-1",
+                                      "a:80:80", "a b",
+                                      "u@a",     "a/b",
+                                      "a?",      "a#",
+                                      "[::1",    "::1",
+                                      "[]",      "[1.2.3.4]",
+                                      "[::g]",   "[::1]x",
+                                      "[::1]80", "[fe80::1%25eth0]",
+                                      "a\\",     "%4",
+                                      "%zz",     "a\"",
+                                      "<a>",     "caf\xc3\xa9",
+                                      "[v1.a]",  "a[b]",
+                                      "a,b",     ","};
     (void)state;
     for (size_t i = 0; i < ZQ_ARRAY_SIZE(good); i++)
         if (!zq_host_valid(zq_slice_str(good[i])))
