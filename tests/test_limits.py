@@ -167,6 +167,16 @@ def test_no_response_504(strict):
     wait_for(lambda: b"timeout" in strict.get("/closed").body, "http.disconnect")
 
 
+def test_an_upload_may_take_longer_than_the_response(strict):
+    """While the application gets the content it is not late with its answer."""
+    with strict.client() as client:
+        client.send_request("/echo", "POST", {"Content-Length": "15"})
+        for _ in range(15):
+            time.sleep(0.1)
+            client.send(b"x")
+        assert client.response().body == b"x" * 15
+
+
 def test_response_that_stops_in_the_middle_is_cut(strict):
     response = strict.get("/stream?parts=2&gap=20")
     assert response.status == 200

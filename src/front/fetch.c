@@ -216,6 +216,16 @@ static int remember_target(struct fetch *fetch, const struct zq_request *r)
     return fetch->scheme.p && fetch->host.p && fetch->target.p ? 0 : ZQ_ENOMEM;
 }
 
+/* The time until the head. It begins anew with each part of the request's content: an application
+ * that waits for a slow client is not late, and the client has a timeout of its own. */
+static void expect_head(struct fetch *fetch)
+{
+    int64_t limit = fetch->thread->front->config->timeout_response;
+
+    if (limit > 0)
+        zq_timer_set(fetch->thread->loop, &fetch->timer, limit);
+}
+
 struct fetch *fetch_start(struct front_thread *thread, struct zq_exchange *exchange,
                           struct zq_writer *writer)
 {
@@ -236,9 +246,7 @@ struct fetch *fetch_start(struct front_thread *thread, struct zq_exchange *excha
         fetch_fail(fetch, error == ZQ_ELIMIT ? 431 : 503);
         return NULL;
     }
-    int64_t limit = thread->front->config->timeout_response;
-    if (limit > 0)
-        zq_timer_set(thread->loop, &fetch->timer, limit);
+    expect_head(fetch);
     fetch->exchange = NULL; /* a failure is the caller's to tell, by our NULL */
     if (!dispatch(fetch))
         return NULL;
@@ -264,6 +272,8 @@ void fetch_body(struct fetch *fetch, struct zq_slice data, bool end)
         if (last)
             break;
     }
+    if (fetch->state == FETCH_SENT)
+        expect_head(fetch);
     link_flush_later(fetch->link);
 }
 
