@@ -324,6 +324,17 @@ def test_a_response_larger_than_the_cache_passes(basic):
             assert "hit" not in response.get("cache-status")
 
 
+def test_a_slow_client_does_not_hold_up_who_waited_with_it():
+    """Of a response too large to be stored there is only a window: nobody shares it."""
+    with serve("basic:app", "--cache-size=1MiB") as server:
+        target = "/answer?sleep=0.3&size=10000000&h=Cache-Control:max-age=600"
+        with server.client(SO_RCVBUF=4096) as slow, server.client() as quick:
+            slow.send_request(target)
+            time.sleep(0.1)
+            quick.send_request(target)
+            assert len(quick.response().body) == 10_000_000
+
+
 def test_no_cache_option():
     with serve("basic:app", "--no-cache") as server:
         target = "/answer?h=Cache-Control:max-age=600"

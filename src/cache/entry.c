@@ -98,6 +98,7 @@ struct arrival {
     struct zq_freshness freshness;
     bool shareable; /* joined readers may have it, if they match its Vary */
     bool retained;  /* it is to be stored */
+    bool too_large; /* for that, by its announced length */
     struct zq_buf vary;
     char *head; /* block and vary */
     size_t head_bytes;
@@ -174,12 +175,12 @@ static void settle(struct zq_entry *entry, struct arrival *a, int64_t now_ms)
 
     if (entry->shard == NULL)
         return;
-    bool too_large =
+    a->too_large =
         a->shareable && r->content_length > 0 && is_too_large(entry, (uint64_t)r->content_length);
-    a->retained = a->shareable && r->storable && !too_large && retain(entry, a);
+    a->retained = a->shareable && r->storable && !a->too_large && retain(entry, a);
     zq_purge_headed(entry);
     if (!a->retained)
-        zq_store_drop_fill(entry, !a->shareable || too_large, now_ms);
+        zq_store_drop_fill(entry, !a->shareable || a->too_large, now_ms);
 }
 
 /* What is not stored is a buffer on its way, and no part of the cache. */
@@ -193,15 +194,17 @@ static void recount(struct zq_entry *entry, const struct arrival *a, size_t copy
     zq_store_release(entry->cache, a->retained ? copy_bytes : before);
 }
 
+/* What is too large to be stored passes through a window, and there one slow reader would hold up
+ * all the others: they go by themselves, as those who come later do. */
 static void release_others(struct zq_entry *entry, const struct arrival *a)
 {
+    bool shared = a->shareable && !a->too_large;
     struct zq_node *next;
 
     for (struct zq_node *n = entry->readers.next; n != &entry->readers; n = next) {
         struct zq_reader *reader = ZQ_CONTAINER(n, struct zq_reader, node);
         next = n->next;
-        if (reader != entry->leader &&
-            !(a->shareable && zq_vary_match(entry->vary, &reader->request)))
+        if (reader != entry->leader && !(shared && zq_vary_match(entry->vary, &reader->request)))
             zq_reader_release(reader);
     }
 }
