@@ -84,10 +84,12 @@ static void same_exchange(const struct rig_exchange *a, const struct rig_exchang
                zq_slice_eq(content(&a->body), content(&b->body)));
 }
 
-static void same_response(const struct rig_response *a, const struct rig_response *b)
+/* An answer that was cut may have got away whole before (to HEAD, say), or not. */
+static void same_response(const struct rig_response *a, const struct rig_response *b, bool cut)
 {
-    FUZZ_CHECK(a->complete == b->complete && is_prefix(content(&a->body), content(&b->body)));
-    if (a->complete)
+    FUZZ_CHECK(is_prefix(content(&a->body), content(&b->body)));
+    FUZZ_CHECK(cut || a->complete == b->complete);
+    if (a->complete && b->complete)
         FUZZ_CHECK(a->status == b->status && a->close == b->close &&
                    zq_slice_eq(a->head, b->head) && a->body.n == b->body.n);
 }
@@ -103,7 +105,9 @@ static void same_answers(const struct rig *a, const struct rig *b)
     FUZZ_CHECK(x.n == n || !x.v[n].complete);
     FUZZ_CHECK(y.n == n || !y.v[n].complete);
     for (size_t i = 0; i < n; i++)
-        same_response(&x.v[i], &y.v[i]);
+        same_response(&x.v[i], &y.v[i],
+                      a->exchanges[i].end != ZQ_EXCHANGE_COMPLETE &&
+                          a->exchanges[i].end != ZQ_EXCHANGE_REFUSED);
     rig_responses_fini(&x);
     rig_responses_fini(&y);
 }

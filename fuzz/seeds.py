@@ -109,6 +109,10 @@ def wire():
     yield b"\1" + frame(2, 9, response) + frame(3, 9, b"x" * 40) + frame(3, 9, b"", 1)
     yield b"\1" + frame(5, 9) + frame(4, 9, struct.pack("=I", 1 << 30)) + frame(7, 9)
     yield b"\1" + frame(4, 9, b"\0\0\0\0")
+    yield (
+        b"\1" + frame(10, 0, struct.pack("=IBBH", 3, 1, 1, 0) + b"/a*") + frame(11, 0, b"\4\0\0\0")
+    )
+    yield b"\0" + frame(12, 0, struct.pack("=IHH", 3, 200, 0) + b"{}")
 
 
 def conformance():

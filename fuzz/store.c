@@ -44,13 +44,18 @@ static const struct {
 } controls[] = {
     {"max-age=10", 10000}, {"no-store", 0}, {"max-age=0", 0}, {"public, max-age=30", 30000}};
 
+static const char *const tags[] = {"one", "two, one-two"};
+
 static const char *const varies[] = {"", "accept-language", "cookie, accept-language", "*"};
 
 /* ---- the record ---- */
 
 struct fetch {
-    unsigned target, request, control, vary;
-    bool has_head, shareable, complete, invalidated;
+    unsigned target, request, control, vary, tag;
+    bool has_head, shareable, complete;
+    bool doubtful;          /* may have been purged, or not */
+    bool barred;            /* was purged by a tag before it was known to have it */
+    unsigned begun, purged; /* the operations; 0: was not */
     int64_t request_ms, response_ms, length, announced;
 };
 
@@ -65,6 +70,7 @@ struct client {
     int response; /* the number of what it reads; -1 while that is not known */
     bool is_head, told, abandoned;
     int64_t hit_ms;
+    unsigned got; /* the operation of its last get */
     /* the last look */
     enum zq_reader_state seen_state;
     uint64_t offset, seen;
@@ -75,6 +81,8 @@ static struct {
     uint64_t size;
     int64_t now_ms;
     size_t appended;
+    unsigned operation;
+    unsigned tag_purged[2];
     struct client clients[CLIENTS];
     struct fetch fetches[FETCHES_MAX];
     int n_fetches;
@@ -114,7 +122,7 @@ static bool is_shareable(const struct fetch *f)
 {
     bool credentials = is("cookie", f->request) || is("authorization", f->request);
     return controls[f->control].lifetime_ms > 0 && (!credentials || f->control == 3) &&
-           f->vary != 3 && !is("cache-control", f->request) && !is("range", f->request);
+           f->vary != 3 && !is("cache-control", f->request);
 }
 
 /* The delay counts as age (RFC 9111 4.2.3). */
@@ -161,6 +169,7 @@ static int get(struct client *c, bool is_head, bool may_join)
     c->seen = UINT64_MAX; /* not looked yet */
     c->is_head = is_head;
     c->hit_ms = world.now_ms;
+    c->got = world.operation;
     struct zq_cache_request request = {
         .is_get = !is_head,
         .is_head = is_head,
@@ -190,8 +199,11 @@ static void begin(struct client *c, struct fuzz_input *in)
     if (c->writer.entry == NULL)
         return;
     c->fetch = world.n_fetches++;
-    world.fetches[c->fetch] = (struct fetch){
-        .target = c->target, .request = c->request, .announced = -1, .request_ms = world.now_ms};
+    world.fetches[c->fetch] = (struct fetch){.target = c->target,
+                                             .request = c->request,
+                                             .announced = -1,
+                                             .begun = world.operation,
+                                             .request_ms = world.now_ms};
 }
 
 /* ---- fetches ---- */
@@ -202,11 +214,12 @@ static void close_writer(struct client *c)
     c->fetch = -1;
 }
 
-static size_t head_fields(const struct fetch *f, struct zq_field v[2])
+static size_t head_fields(const struct fetch *f, struct zq_field v[3])
 {
     v[0] = (struct zq_field){ZQ_SLICE("cache-control"), zq_slice_str(controls[f->control].value)};
     v[1] = (struct zq_field){ZQ_SLICE("vary"), zq_slice_str(varies[f->vary])};
-    return 2;
+    v[2] = (struct zq_field){ZQ_SLICE("cache-tag"), zq_slice_str(tags[f->tag])};
+    return 3;
 }
 
 static void give_head(struct client *c, struct fuzz_input *in)
@@ -216,9 +229,11 @@ static void give_head(struct client *c, struct fuzz_input *in)
         return;
     struct fetch *f = &world.fetches[c->fetch];
     char block[64];
-    struct zq_field v[2];
+    struct zq_field v[3];
     f->control = what % 4;
     f->vary = what / 4 % 4;
+    f->tag = what / 128;
+    f->barred = world.tag_purged[f->tag] > f->begun;
     f->announced = (int64_t[]){-1, 0, 300, 9000}[what / 16 % 4];
     struct zq_fields fields = {v, head_fields(f, v)};
     int n = snprintf(block, sizeof(block), "HTTP/1.1 200 OK\r\nx: %06d\r\n", c->fetch);
@@ -264,7 +279,7 @@ static void check_stored(const struct client *fetcher, int number)
 {
     const struct fetch *f = &world.fetches[number];
     struct client c = {.target = fetcher->target, .request = f->request};
-    if (world.size < APPENDED_MAX || !f->shareable || f->invalidated)
+    if (world.size < APPENDED_MAX || !f->shareable || f->doubtful || f->barred || f->purged != 0)
         return;
     if (world.now_ms >= fresh_until(f))
         return;
@@ -338,6 +353,8 @@ static void check_response(struct client *c)
     if (c->verdict == ZQ_CACHE_LEAD || c->verdict == ZQ_CACHE_PASS)
         return;
     FUZZ_CHECK(f->shareable && selects(f, c->request));
+    FUZZ_CHECK(f->purged == 0 || f->purged > c->got);
+    FUZZ_CHECK(c->verdict != ZQ_CACHE_HIT || !f->barred);
     FUZZ_CHECK(c->verdict != ZQ_CACHE_HIT || (f->complete && c->hit_ms < fresh_until(f)));
 }
 
@@ -399,20 +416,89 @@ static void detach(struct client *c)
     FUZZ_CHECK(c->reader.entry == NULL);
 }
 
-static void invalidate(struct fuzz_input *in)
+/* ---- purging ---- */
+
+static void note_purged(unsigned target)
 {
-    unsigned target = fuzz_byte(in) % 4;
+    for (int i = 0; i < world.n_fetches; i++)
+        if (target == ZQ_ARRAY_SIZE(targets) || same_key(world.fetches[i].target, target))
+            world.fetches[i].purged = world.operation;
+}
+
+/* HEAD neither joins nor leads: it finds what is stored, or nothing. */
+static void check_gone(unsigned target)
+{
     struct client c = {.target = target};
+    if (get(&c, true, false) < 0)
+        return;
+    FUZZ_CHECK(c.verdict == ZQ_CACHE_PASS);
+    zq_reader_detach(&c.reader);
+    zq_entry_fail(&c.writer, 500);
+}
+
+static void invalidate(unsigned target)
+{
     zq_cache_invalidate(world.cache, ZQ_SLICE("http"), ZQ_SLICE("h"),
                         zq_slice_str(targets[target]));
-    for (int i = 0; i < world.n_fetches; i++)
-        world.fetches[i].invalidated |= same_key(world.fetches[i].target, target);
-    /* HEAD neither joins nor leads: it finds what is stored, or nothing. */
-    if (get(&c, true, false) >= 0) {
-        FUZZ_CHECK(c.verdict == ZQ_CACHE_PASS);
-        zq_reader_detach(&c.reader);
-        zq_entry_fail(&c.writer, 500);
+    note_purged(target);
+    check_gone(target);
+}
+
+static void purge_tag(unsigned tag, bool soft)
+{
+    struct zq_purge purge = {ZQ_PURGE_TAG, soft, zq_slice_str(tag == 0 ? "one" : "two")};
+    uint64_t number;
+    if (zq_cache_purge(world.cache, &purge, &number) != 0)
+        return;
+    world.tag_purged[tag] = world.operation;
+    for (int i = 0; i < world.n_fetches; i++) {
+        struct fetch *f = &world.fetches[i];
+        if (f->has_head && f->tag == tag)
+            f->purged = world.operation;
     }
+}
+
+static void purge(struct fuzz_input *in)
+{
+    uint8_t what = fuzz_byte(in);
+    unsigned target = what % 4;
+    bool soft = (what & 4) != 0;
+    uint64_t number;
+    struct zq_purge purge = {ZQ_PURGE_URL, soft, zq_slice_str(targets[target])};
+    switch (what / 8 % 8) {
+    case 0:
+        invalidate(target);
+        return;
+    case 1:
+        purge_tag(target % 2, soft);
+        return;
+    case 2:
+        purge = (struct zq_purge){ZQ_PURGE_PREFIX, soft, ZQ_SLICE("http://h/")};
+        target = ZQ_ARRAY_SIZE(targets);
+        break;
+    case 3:
+        purge = (struct zq_purge){ZQ_PURGE_GLOB, soft, ZQ_SLICE("/*")};
+        target = ZQ_ARRAY_SIZE(targets);
+        break;
+    case 4:
+        purge = (struct zq_purge){ZQ_PURGE_ALL, soft, ZQ_SLICE("")};
+        target = ZQ_ARRAY_SIZE(targets);
+        break;
+    case 5:
+        zq_cache_sweep(world.cache);
+        return;
+    default:
+        break;
+    }
+    int rc = zq_cache_purge(world.cache, &purge, &number);
+    FUZZ_CHECK(rc == 0 || rc == ZQ_ELIMIT);
+    /* Without memory more may go than was asked for. */
+    for (int i = 0; i < world.n_fetches; i++)
+        world.fetches[i].doubtful = true;
+    if (rc != 0)
+        return;
+    note_purged(target);
+    check_gone(target == ZQ_ARRAY_SIZE(targets) ? 0 : target);
 }
 
 /* ---- the run ---- */
@@ -446,7 +532,7 @@ static void operate(struct fuzz_input *in)
         detach(c);
         break;
     case 13:
-        invalidate(in);
+        purge(in);
         break;
     case 14:
         world.now_ms += fuzz_byte(in) * 100;
@@ -486,12 +572,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     zq_cache_alloc_fails_at = (flags & SMALL) != 0 ? flags / 2 : 0;
 #endif
     while (in.n > 0) {
+        world.operation++;
         operate(&in);
         check_memory();
     }
 #ifdef ZQ_DEBUG
     zq_cache_alloc_fails_at = 0;
 #endif
+    world.operation++;
     for (int i = 0; i < CLIENTS; i++)
         leave(&world.clients[i]);
     zq_cache_free(world.cache);
