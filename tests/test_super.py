@@ -9,6 +9,7 @@ import json
 import os
 import pathlib
 import pty
+import re
 import resource
 import signal
 import subprocess
@@ -294,6 +295,22 @@ def test_what_is_left_at_the_deadline_is_cut():
             assert server.process.poll() is None
             assert ends(server, 6) == 1
             assert "still in flight after 1s" in server.log
+
+
+def test_who_still_waits_for_a_worker_at_the_deadline_is_cut(puppet):
+    """On several threads, for one fetch: each thread's end leaves the others nothing to stumble on."""
+    with puppet.serve("--front-threads=3", "--timeout-graceful-shutdown=500ms") as server:
+        puppet.mode = "never"
+        os.kill(server.children()["worker"][0], signal.SIGKILL)
+        log_says(server, "was killed by SIGKILL")
+        clients = [server.client() for _ in range(24)]
+        for client in clients:
+            client.send_request("/")
+        time.sleep(0.3)
+        server.signal(signal.SIGTERM)
+        assert all(client.closed() for client in clients)
+        assert ends(server, 20) == 1
+        assert re.search(r"the front \(pid \d+\) exited with status 1\n", server.log)
 
 
 STREAM = """

@@ -1,6 +1,6 @@
 #include "front/front.h"
 
-#include "front/link.h"
+#include "front/fetch.h"
 #include "front/serve.h"
 #include "zq/log.h"
 
@@ -67,12 +67,21 @@ void front_thread_drain(struct front_thread *thread)
     zq_http_drain(thread->server, on_empty);
 }
 
+/* Others may read what this thread's fetches fill: they are told before its loop is gone. */
+static void end_fetches(struct front_thread *thread)
+{
+    while (!zq_list_empty(&thread->links))
+        link_orphan(ZQ_CONTAINER(thread->links.next, struct link, node), true);
+    while (!zq_list_empty(&thread->waiting))
+        fetch_orphaned(ZQ_CONTAINER(thread->waiting.next, struct fetch, node), true);
+}
+
 void front_thread_fini(struct front_thread *thread)
 {
     if (thread->server != NULL)
         zq_http_server_free(thread->server);
-    while (thread->loop != NULL && !zq_list_empty(&thread->links))
-        link_orphan(ZQ_CONTAINER(thread->links.next, struct link, node), true);
+    if (thread->loop != NULL)
+        end_fetches(thread);
     zq_arena_fini(&thread->scratch);
     zq_buf_fini(&thread->block);
     zq_buf_fini(&thread->line);
