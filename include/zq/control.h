@@ -7,8 +7,8 @@
  *
  * A worker's life:  CONFIG → (imports, lifespan startup) → READY | exit
  *                   LINKS for each front it shall serve; STOP → lifespan shutdown → exit 0
- * The front's life: CONFIG, LISTENER…, START → READY; WORKER/WORKER_DEAD/GENERATION as workers
- *                   come and go; DRAIN → finishes what is in flight → exit 0
+ * The front's life: CONFIG, LISTENER…, TOKEN?, START → READY; WORKER/WORKER_DEAD/GENERATION as
+ *                   workers come and go; DRAIN → finishes what is in flight → exit 0
  */
 #ifndef ZQ_CONTROL_H
 #define ZQ_CONTROL_H
@@ -22,7 +22,8 @@
 /*   name, direction and meaning */
 #define ZQ_CONTROL_TYPES(X)                                                                         \
     X(CONFIG)      /* super → child: text is zq_config_dump */                                    \
-    X(LISTENER)    /* super → front: one listening socket; text is its address for people */      \
+    X(LISTENER)    /* super → front: one listening socket; text is its address for people;        \
+                      value: enum zq_listener_kind */                                               \
     X(START)       /* super → front: all listeners are there */                                   \
     X(READY)       /* child → super: serving; text from a worker: `3.11.7 uvloop` */              \
     X(LINKS)       /* super → worker: a descriptor for each I/O thread of a (new) front */        \
@@ -33,7 +34,8 @@
     X(WORKER_HUNG) /* front → super: its event loop did not answer for the health-check time */   \
     X(WORKER_BAD) /* front → super: it broke the wire protocol or closed a link; text says how */ \
     X(DRAIN)      /* super → front: stop accepting, finish; value: milliseconds left */           \
-    X(STOP)       /* super → worker: finish tasks, lifespan shutdown, exit; value: milliseconds */
+    X(STOP)  /* super → worker: finish tasks, lifespan shutdown, exit; value: milliseconds */     \
+    X(TOKEN) /* super → front: text is what admin requests over TCP have to show */
 
 enum zq_control_type {
     ZQ_CONTROL_NONE,
@@ -42,6 +44,8 @@ enum zq_control_type {
 #undef X
         ZQ_CONTROL_TYPE_COUNT
 };
+
+enum zq_listener_kind { ZQ_LISTENER_CLIENTS, ZQ_LISTENER_ADMIN };
 
 const char *zq_control_name(enum zq_control_type type);
 

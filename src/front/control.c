@@ -1,5 +1,6 @@
 #include "front/front.h"
 
+#include "front/admin.h"
 #include "front/fetch.h"
 #include "zq/log.h"
 
@@ -109,6 +110,8 @@ static void on_generation(const struct zq_control *m)
 static void drain(struct front_thread *thread, void *argument)
 {
     (void)argument;
+    if (thread->index == 0)
+        admin_drain(thread->front);
     front_thread_drain(thread);
 }
 

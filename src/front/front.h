@@ -23,6 +23,7 @@
 
 #define FRONT_THREADS_MAX ZQ_CONTROL_FDS_MAX
 #define FRONT_LISTENERS_MAX 64
+#define FRONT_ADMIN_LISTENERS_MAX 16
 
 /* A worker as all threads see it. Counted: one reference a link. */
 struct front_worker {
@@ -64,9 +65,13 @@ struct front {
     int listeners[FRONT_LISTENERS_MAX];
     unsigned n_listeners, n_threads;
     struct front_thread threads[FRONT_THREADS_MAX];
-    atomic_uint generation;   /* of the workers that get new requests */
-    atomic_uint calls;        /* requests in the application, for --limit-concurrency */
-    atomic_uint busy_threads; /* while draining: those with connections left */
+    int admin_listeners[FRONT_ADMIN_LISTENERS_MAX];
+    unsigned n_admin_listeners;
+    char *admin_token;         /* of requests over TCP; NULL: none may */
+    struct front_admin *admin; /* admin.c */
+    atomic_uint generation;    /* of the workers that get new requests */
+    atomic_uint calls;         /* requests in the application, for --limit-concurrency */
+    atomic_uint busy_threads;  /* while draining: those with connections left */
     atomic_bool draining;
     struct zq_post sweep; /* of the cache, after purges; thread 0 */
     bool cut;             /* the drain's deadline has passed; main thread */

@@ -1,5 +1,6 @@
 #include "front/front.h"
 
+#include "front/admin.h"
 #include "front/purge.h"
 #include "zq/front.h"
 #include "zq/log.h"
@@ -44,12 +45,24 @@ static void configure(struct front *front, struct zq_config *config, struct zq_s
 
 static void add_listener(struct front *front, const struct zq_control *m)
 {
-    if (m->n_fds != 1 || front->n_listeners == FRONT_LISTENERS_MAX)
+    bool admin = m->value == ZQ_LISTENER_ADMIN;
+    unsigned *n = admin ? &front->n_admin_listeners : &front->n_listeners;
+    unsigned max = admin ? FRONT_ADMIN_LISTENERS_MAX : FRONT_LISTENERS_MAX;
+
+    if (m->n_fds != 1 || *n == max)
         die("too many listeners", ZQ_ELIMIT);
-    front->listeners[front->n_listeners++] = m->fds[0];
+    (admin ? front->admin_listeners : front->listeners)[(*n)++] = m->fds[0];
 }
 
-/* CONFIG, LISTENER…, START. */
+static void set_token(struct front *front, struct zq_slice text)
+{
+    free(front->admin_token);
+    front->admin_token = strndup(text.p, text.n);
+    if (front->admin_token == NULL)
+        die("token", ZQ_ENOMEM);
+}
+
+/* CONFIG, LISTENER…, perhaps TOKEN, START. */
 static void await_start(struct front *front, struct zq_config *config)
 {
     static char text[ZQ_CONTROL_TEXT_MAX];
@@ -63,6 +76,8 @@ static void await_start(struct front *front, struct zq_config *config)
             configure(front, config, m.text);
         else if (m.type == ZQ_CONTROL_LISTENER)
             add_listener(front, &m);
+        else if (m.type == ZQ_CONTROL_TOKEN)
+            set_token(front, m.text);
         else if (m.type == ZQ_CONTROL_START && front->config != NULL)
             return;
         else
@@ -109,6 +124,9 @@ static void start_threads(struct front *front)
         if (error < 0)
             die("I/O thread", error);
     }
+    int error = admin_start(front);
+    if (error < 0)
+        die("admin listener", error);
     for (unsigned i = 1; i < front->n_threads; i++)
         if (pthread_create(&front->threads[i].id, NULL, run_thread, &front->threads[i]) != 0)
             die("I/O thread", ZQ_ENOMEM);
@@ -120,6 +138,7 @@ static void finish(struct front *front, struct zq_config *config)
         pthread_join(front->threads[i].id, NULL);
     front_control_stop(front->threads[0].loop);
     front_purge_fini(front);
+    admin_fini(front);
     for (unsigned i = 0; i < front->n_threads; i++)
         front_thread_fini(&front->threads[i]);
     zq_cache_free(front->cache);

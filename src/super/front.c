@@ -45,9 +45,16 @@ static int introduce(struct super *s)
 
     for (size_t i = 0; i < s->listeners->n && rc == 0; i++)
         rc = super_front_send(s, &(struct zq_control){.type = ZQ_CONTROL_LISTENER,
+                                                      .value = s->listeners->v[i].admin
+                                                                   ? ZQ_LISTENER_ADMIN
+                                                                   : ZQ_LISTENER_CLIENTS,
                                                       .text = zq_slice_str(s->listeners->v[i].text),
                                                       .fds = {s->listeners->v[i].fd},
                                                       .n_fds = 1});
+    if (rc == 0 && s->listeners->admin_token)
+        rc = super_front_send(
+            s, &(struct zq_control){.type = ZQ_CONTROL_TOKEN,
+                                    .text = zq_slice_str(s->listeners->admin_token)});
     return rc ? rc : super_front_send(s, &(struct zq_control){.type = ZQ_CONTROL_START});
 }
 

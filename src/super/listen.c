@@ -20,6 +20,7 @@
 
 struct opening {
     const struct zq_config *config;
+    int64_t mode; /* of socket files */
     struct zq_listeners *out;
     struct zq_config_error *error;
 };
@@ -230,7 +231,7 @@ static int open_unix(struct opening *o, const struct endpoint *e)
         l->device = made.st_dev;
         l->inode = made.st_ino;
     }
-    if (chmod(e->path, (mode_t)o->config->uds_mode) < 0 || listen(fd, (int)o->config->backlog) < 0)
+    if (chmod(e->path, (mode_t)o->mode) < 0 || listen(fd, (int)o->config->backlog) < 0)
         return failed(o, e->path, strerror(errno));
     return 0;
 }
@@ -304,18 +305,26 @@ int zq_listen_check(const struct zq_options *options, struct zq_config_error *er
     return n < 0 ? n : 0;
 }
 
-int zq_listen_open(const struct zq_options *options, struct zq_listeners *out,
-                   struct zq_config_error *error)
+int zq_listen_add(const struct zq_config *config, const struct endpoint *endpoint, int64_t mode,
+                  struct zq_listeners *out, struct zq_config_error *error)
 {
     static int (*const open_kind[])(struct opening *, const struct endpoint *) = {
         [ENDPOINT_TCP] = open_tcp, [ENDPOINT_UNIX] = open_unix, [ENDPOINT_FD] = open_fd};
+    struct opening o = {config, mode, out, error};
+
+    return open_kind[endpoint->kind](&o, endpoint);
+}
+
+int zq_listen_open(const struct zq_options *options, struct zq_listeners *out,
+                   struct zq_config_error *error)
+{
     struct endpoint endpoints[ZQ_LISTENERS_MAX];
-    struct opening o = {&options->config, out, error};
+    const struct zq_config *config = &options->config;
     int n = endpoint_list(options, endpoints, ZQ_LISTENERS_MAX, error), rc = n < 0 ? n : 0;
 
     out->n = 0;
     for (int i = 0; i < n && rc == 0; i++)
-        rc = open_kind[endpoints[i].kind](&o, &endpoints[i]);
+        rc = zq_listen_add(config, &endpoints[i], config->uds_mode, out, error);
     if (rc < 0) {
         zq_listen_close(out);
         zq_listen_unlink(out);

@@ -3,7 +3,9 @@
  * `zq`, the command. `zq serve` is super; the front is the same executable, started by super with
  * a first argument that nobody types.
  */
+#include "admin.h"
 #include "check.h"
+#include "command.h"
 #include "limits.h"
 #include "listen.h"
 #include "options.h"
@@ -15,6 +17,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 
@@ -23,11 +26,15 @@
 
 static const char usage[] =
     "Usage: zq serve [OPTIONS] MODULE:APP\n"
+    "       zq purge [OPTIONS] [URL]\n"
+    "       zq cache ls | stat | show URL | off | on\n"
     "       zq help serve | zq --version\n\n"
     "zq serves Python web applications (ASGI) over HTTP, with a native front "
     "and a shared cache.\n\n"
     "Commands:\n"
     "  serve    Serve an application; `zq help serve` lists the options\n"
+    "  purge    Take responses out of a running zq's cache; see `zq purge --help`\n"
+    "  cache    Look into a running zq's cache, or switch it; see `zq cache --help`\n"
     "  help     Show this, or a command's options\n\n"
     "Options:\n"
     "  --version    Show the version, and leave\n"
@@ -83,13 +90,15 @@ static int run(struct zq_options *options)
         return EXIT_FAILED;
     }
     zq_limits_raise(&limits, options->config.limit_connections);
-    if (zq_listen_open(options, &listeners, &error) < 0) {
+    if (zq_listen_open(options, &listeners, &error) < 0 ||
+        zq_admin_open(&options->config, &listeners, &error) < 0) {
         zq_log(ZQ_LOG_CRITICAL, "%s", error.text);
         return EXIT_FAILED;
     }
     status = zq_supervise(&options->config, &listeners, &limits);
     zq_listen_close(&listeners);
     zq_listen_unlink(&listeners);
+    free(listeners.admin_token);
     return status;
 }
 
@@ -115,15 +124,21 @@ static int serve(int argc, char **argv)
 
 static int help(int argc, char **argv)
 {
+    char wanted[] = "--help", *arguments[] = {wanted};
+
     if (argc > 0 && strcmp(argv[0], "serve") == 0)
         return show_serve_help();
+    if (argc > 0 && strcmp(argv[0], "purge") == 0)
+        return zq_command_purge(1, arguments);
+    if (argc > 0 && strcmp(argv[0], "cache") == 0)
+        return zq_command_cache(1, arguments);
     fputs(usage, stdout);
     return shown();
 }
 
 static int unknown(const char *word)
 {
-    static const char *const words[] = {"serve", "help", "--help", "--version"};
+    static const char *const words[] = {"serve", "purge", "cache", "help", "--help", "--version"};
     const char *near = zq_suggest(word, words, ZQ_ARRAY_SIZE(words));
 
     if (strchr(word, ':') && word[0] != '-')
@@ -159,6 +174,10 @@ int main(int argc, char **argv)
     signal(SIGPIPE, SIG_IGN); /* a log that nobody reads any more is no reason to stop serving */
     if (strcmp(command, "serve") == 0)
         return serve(argc - 2, argv + 2);
+    if (strcmp(command, "purge") == 0)
+        return zq_command_purge(argc - 2, argv + 2);
+    if (strcmp(command, "cache") == 0)
+        return zq_command_cache(argc - 2, argv + 2);
     if (strcmp(command, "--version") == 0 || strcmp(command, "version") == 0)
         return show_version();
     if (strcmp(command, "--help") == 0 || strcmp(command, "-h") == 0 ||

@@ -46,7 +46,7 @@ static void say_ready(const struct super *s)
     char cache[32] = "off", version[64] = "?";
     const char *loop = "";
 
-    for (size_t i = 0; i < s->listeners->n; i++)
+    for (size_t i = 0; i < s->listeners->n && !s->listeners->v[i].admin; i++) /* which come last */
         zq_buf_printf(&addresses, "%s%s", i ? ", " : "", s->listeners->v[i].text);
     if (w) {
         snprintf(version, sizeof(version), "%s", w->runtime);

@@ -71,6 +71,19 @@ async def purge(query, send):
         await answer(send, str(os.getpid()).encode())
 
 
+async def purge_later(query, send):
+    """Behind a gate, and whether the client is still there or not; the result is in a file."""
+    await pass_gate(query["gate"], "read")
+    try:
+        await zq.purge(**arguments(query))
+        result = "done"
+    except Exception as error:
+        result = f"{type(error).__name__}: {error}"
+    (data / "result").write_text(result)
+    (data / "result").rename(data / f"{query['gate']}.result")
+    await answer(send, b"")
+
+
 async def purge_elsewhere(query, send):
     """From an event loop in another thread."""
     thread = threading.Thread(target=lambda: asyncio.run(zq.purge(**arguments(query))))
@@ -97,6 +110,7 @@ async def info(query, send):
 
 ROUTES = {
     "/purge": purge,
+    "/purge-later": purge_later,
     "/purge-elsewhere": purge_elsewhere,
     "/purge-many": purge_many,
     "/info": info,

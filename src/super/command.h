@@ -1,0 +1,12 @@
+/* room: super
+ *
+ * `zq purge` and `zq cache`: what they ask a running zq over its admin socket. What comes behind
+ * the command's name; the exit status: 0, 1 when it failed, 2 for a wrong command line.
+ */
+#ifndef ZQ_SUPER_COMMAND_H
+#define ZQ_SUPER_COMMAND_H
+
+int zq_command_purge(int argc, char **argv);
+int zq_command_cache(int argc, char **argv);
+
+#endif
