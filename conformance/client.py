@@ -14,7 +14,7 @@ import time
 from conformance.casefile import Case
 
 # A server that says nothing for so long is taken to wait for more: where that may be so.
-SILENCE = 2.0
+SILENCE = 1.0
 # And where it should not be, unless the caller is more patient.
 PATIENCE = 2.0
 # A connection that is idle for so long behind the last answer is open. Only for cases that send no

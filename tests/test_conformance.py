@@ -17,7 +17,7 @@ SECTIONS = sorted({case.section for case in CASES})
 JOBS = 16
 # Of every place that a case could be cut at so many are tried, besides 1-byte pieces; `make
 # conformance` tries many more.
-CUTS = 3
+CUTS = 2
 
 
 @pytest.fixture(scope="module")
