@@ -325,3 +325,16 @@ def test_what_does_not_end_is_cut_at_the_deadline_and_logged():
         assert server.wait() == 1
         assert "still in flight" in server.log
         assert '"GET /hold?deadline HTTP/1.1"' in server.access_log
+
+
+def test_sigterm_to_every_process_loses_nothing():
+    """As a service manager stops a service: the signal goes to all of its processes."""
+    with serve("basic:app", "--workers=2") as server:
+        with server.client() as client:
+            client.send_request("/answer?sleep=1&body=whole")
+            time.sleep(0.3)
+            children = server.children()
+            for pid in [*children["front"], *children["worker"], server.pid]:
+                os.kill(pid, signal.SIGTERM)
+            assert client.response().body == b"whole"
+        assert server.wait() == 0

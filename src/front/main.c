@@ -157,6 +157,11 @@ int zq_front_main(void)
 
     zq_log_init("front", ZQ_LOG_INFO);
     signal(SIGPIPE, SIG_IGN);
+    /* Stopping is super's word, on the control channel: a service manager signals all processes,
+     * and the front must not leave before its requests are answered. */
+    signal(SIGTERM, SIG_IGN);
+    signal(SIGINT, SIG_IGN);
+    signal(SIGHUP, SIG_IGN);
     await_start(&front, &config);
     make_shared(&front);
     front_purge_init(&front);
