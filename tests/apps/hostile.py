@@ -1,0 +1,194 @@
+"""A worker that breaks what can be broken, for test_hostile_worker.py, which makes it executable.
+
+Instance 0, and every one behind the attacks, is the real worker ($HOSTILE_REAL). Instance N carries
+out attack N - 1 of $HOSTILE_ATTACKS (separated by commas) when the first request reaches it, makes
+$HOSTILE/done-N, and then waits to be killed (BLAMED) or dies (EITHER).
+"""
+
+import os
+import pathlib
+import random
+import select
+import signal
+import socket
+import struct
+import sys
+import time
+
+home = pathlib.Path(os.environ.get("HOSTILE", "."))
+CONTROL = struct.Struct("=IIIIq")  # type, worker, generation, length of the text, value
+CONFIG, READY, LINKS = 1, 4, 5
+REQUEST, RESPONSE, BODY, CREDIT, WANT, CANCEL, RESET, PING, PONG, PURGE, INFO, ANSWER = range(1, 13)
+END = 1
+
+
+def number():
+    for n in range(1 << 20):
+        try:
+            os.close(os.open(home / f"start-{n}", os.O_CREAT | os.O_EXCL))
+            return n
+        except FileExistsError:
+            continue
+
+
+def frame(kind, stream=0, payload=b"", flags=0, zero=0):
+    return struct.pack("=IIBBH", len(payload), stream, kind, flags, zero) + payload
+
+
+def response(stream, status=200, fields=((b"x-evil", b"1"),), body=b"", end=False):
+    packed = b"".join(struct.pack("=II", len(n), len(v)) + n + v for n, v in fields)
+    payload = struct.pack("=HH", status, len(fields)) + packed + body
+    return frame(RESPONSE, stream, payload, END if end else 0)
+
+
+def noise(seed, stream):
+    """A plausible conversation with a few bytes of it changed."""
+    rng = random.Random(seed)
+    data = bytearray(
+        response(stream, body=b"a" * rng.randrange(100))
+        + frame(BODY, stream, b"b" * rng.randrange(5000))
+        + frame(CREDIT, stream, struct.pack("=I", rng.randrange(1 << 32)))
+        + frame(WANT, stream)
+        + frame(INFO, 0, b"\1\0\0\0")
+        + frame(PURGE, 0, struct.pack("=IBBH", 1, rng.randrange(8), 0, 0) + b"/none")
+        + frame(BODY, stream, b"c", END)
+    )
+    for _ in range(rng.randrange(1, 6)):
+        data[rng.randrange(len(data))] = rng.randrange(256)
+    return bytes(data[: rng.randrange(1, len(data) + 1)])
+
+
+# What must be laid to this worker's charge: all it sends, given the stream of a request.
+BLAMED = {
+    "bytes": lambda s: b"\xff" * 4096,
+    "http": lambda s: b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n",
+    "type-0": lambda s: frame(0, s),
+    "type-200": lambda s: frame(200, s),
+    "flags": lambda s: frame(BODY, s, b"", 0xFF),
+    "zero": lambda s: frame(BODY, s, b"", 0, 1),
+    "length": lambda s: struct.pack("=IIBBH", 0xFFFFFFFF, s, BODY, 0, 0),
+    "too-long": lambda s: struct.pack("=IIBBH", (1 << 20) + 1, s, RESPONSE, 0, 0),
+    "front-request": lambda s: frame(REQUEST, s, bytes(36)),
+    "front-cancel": lambda s: frame(CANCEL, s),
+    "front-ping": lambda s: frame(PING, 0, bytes(4)),
+    "front-answer": lambda s: frame(ANSWER, 0, struct.pack("=IHH", 1, 200, 0)),
+    "pong": lambda s: frame(PONG, 0, struct.pack("=I", 0xDEADBEEF)),
+    "pong-stream": lambda s: frame(PONG, s, bytes(4)),
+    "other-stream": lambda s: response(s + 1, end=True),
+    "far-stream": lambda s: response(0xFFFFFFFF, end=True),
+    "no-stream": lambda s: frame(BODY, 0, b"x"),
+    "two-heads": lambda s: response(s) + response(s, end=True),
+    "body-first": lambda s: frame(BODY, s, b"x", END),
+    "after-end": lambda s: response(s, end=True) + frame(BODY, s, b"x"),
+    "after-reset": lambda s: frame(RESET, s) + response(s, end=True),
+    "status-99": lambda s: response(s, 99, end=True),
+    "status-100": lambda s: response(s, 100),
+    "status-600": lambda s: response(s, 600, end=True),
+    "fields-short": lambda s: frame(RESPONSE, s, struct.pack("=HH", 200, 9), END),
+    "fields-many": lambda s: frame(RESPONSE, s, struct.pack("=HH", 200, 0xFFFF) + bytes(80), END),
+    "field-empty": lambda s: response(s, fields=((b"", b"x"),), end=True),
+    "field-wraps": lambda s: frame(
+        RESPONSE, s, struct.pack("=HHII", 200, 1, 1, 0xFFFFFFFF) + b"ab", END
+    ),
+    "credit-0": lambda s: frame(CREDIT, s, bytes(4)),
+    "credit-max": lambda s: frame(CREDIT, s, b"\xff" * 4),
+    "credit-short": lambda s: frame(CREDIT, s, b"\1"),
+    "purge-short": lambda s: frame(PURGE, 0, b"abc"),
+    "purge-stream": lambda s: frame(PURGE, s, struct.pack("=IBBH", 1, 0, 0, 0) + b"/"),
+}
+# What is an application's error, or a death; the worker ends by itself behind it.
+EITHER = {
+    "dies": lambda s: b"",
+    "dies-in-header": lambda s: b"\1\2\3",
+    "dies-in-frame": lambda s: response(s, body=b"x" * 100)[:-50],
+    "dies-in-body": lambda s: response(s, body=b"x" * 100),
+    "resets": lambda s: frame(RESET, s),
+    "injects": lambda s: response(
+        s, fields=((b"a", b"b\r\ninjected: 1"), (b"c\r\ninjected", b"1")), end=True
+    ),
+    "injects-body": lambda s: response(
+        s,
+        fields=((b"content-length", b"0"),),
+        body=b"HTTP/1.1 200 OK\r\ninjected: 1\r\n\r\n",
+        end=True,
+    ),
+    "two-lengths": lambda s: response(
+        s, fields=((b"content-length", b"1"), (b"content-length", b"2")), body=b"x", end=True
+    ),
+    "frames-it-itself": lambda s: response(
+        s, fields=((b"transfer-encoding", b"chunked"),), body=b"0\r\n\r\n", end=True
+    ),
+    "shorter": lambda s: response(s, fields=((b"content-length", b"10"),), body=b"x", end=True),
+    "longer": lambda s: response(s, fields=((b"content-length", b"1"),), body=b"xyz", end=True),
+    "overruns": lambda s: response(s) + 40 * frame(BODY, s, b"x" * 65536),
+    "wants": lambda s: 100 * frame(WANT, s),
+    "asks": lambda s: b"".join(frame(INFO, 0, struct.pack("=I", i)) for i in range(50)),
+    "purges": lambda s: b"".join(
+        frame(PURGE, 0, struct.pack("=IBBH", i, i, i % 2, 0) + b"/" * i) for i in range(9)
+    ),
+}
+
+
+def receive(control):
+    packet, fds, _, _ = socket.recv_fds(control, 1 << 17, 200)
+    if not packet:
+        sys.exit(0)
+    return CONTROL.unpack_from(packet)[0], fds
+
+
+def first_request(links):
+    """The link on which a request came, and its stream. Pings are answered."""
+    while True:
+        for link in select.select(links, [], [])[0]:
+            head = link.recv(12, socket.MSG_WAITALL)
+            if len(head) < 12:
+                sys.exit(0)
+            length, stream, kind, _, _ = struct.unpack("=IIBBH", head)
+            payload = link.recv(length, socket.MSG_WAITALL) if length else b""
+            if kind == PING:
+                link.sendall(frame(PONG, 0, payload))
+            if kind == REQUEST:
+                return link, stream
+
+
+def send(link, data):
+    link.settimeout(5)
+    try:
+        for at in range(0, len(data), 65536):
+            link.sendall(data[at : at + 65536])
+    except OSError:
+        pass  # the front has had enough
+
+
+def main():
+    n = number()
+    attacks = os.environ["HOSTILE_ATTACKS"].split(",")
+    if n == 0 or n > len(attacks):
+        real = os.environ["HOSTILE_REAL"]
+        os.execv(real, [real, *sys.argv[1:]])
+    attack = attacks[n - 1]
+    control = socket.socket(fileno=3)
+    assert receive(control)[0] == CONFIG
+    control.send(CONTROL.pack(READY, 0, 0, 14, 0) + b"3.99.0 asyncio")
+    links = []
+    while not links:
+        kind, fds = receive(control)
+        links += [socket.socket(fileno=fd) for fd in fds] if kind == LINKS else []
+    link, stream = first_request(links)
+    (home / f"done-{n}").touch()
+    if attack.startswith("noise-"):
+        send(link, noise(attack, stream))
+        time.sleep(0.1)
+    elif attack.startswith("control-"):
+        for _ in range(20):
+            send(control, random.Random(attack).randbytes(64))
+    else:
+        send(link, (BLAMED | EITHER)[attack](stream))
+    if attack in BLAMED:
+        signal.pause()
+    time.sleep(0.05)
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main()
