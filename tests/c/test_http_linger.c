@@ -172,6 +172,7 @@ static void a_half_closing_blocking_client_is_answered(void **state)
 
 int main(void)
 {
+    real_time = true; /* the clients are threads that block */
     const struct CMUnitTest tests[] = {
         TEST(a_413_reaches_a_client_that_is_still_sending),
         TEST(an_early_answer_reaches_a_client_that_is_still_sending),
