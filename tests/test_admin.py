@@ -7,6 +7,7 @@ import signal
 import socket
 import stat
 import subprocess
+import tempfile
 
 import pytest
 
@@ -219,26 +220,29 @@ except ConnectionError:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs another user")
-def test_another_user_is_refused(directory):
+def test_another_user_is_refused():
     """Even one who can open the socket."""
-    path = directory / "admin.sock"
-    env = {"DATA": str(directory)}
-    with serve("purging:app", f"--admin-uds={path}", env=env) as server:
-        for place in (path, *path.parents[:3]):
-            if place.owner() == "root":
-                place.chmod(0o777)
-        done = subprocess.run(
-            ["/usr/bin/python3", "-c", SPY],
-            env={"SOCKET": str(path)},
-            user=65534,
-            group=65534,
-            extra_groups=[],
-            capture_output=True,
-            timeout=30,
-        )
-        assert (done.stdout, done.stderr) == (b"b''\n", b"")
-        assert "admin socket: user 65534 is refused" in server.log
-        assert command("cache", "stat", uds=path)[0] == 0
+    with tempfile.TemporaryDirectory(dir="/tmp") as directory:
+        pathlib.Path(directory).chmod(0o755)
+        path = pathlib.Path(directory) / "admin.sock"
+        with serve("basic:app", f"--admin-uds={path}") as server:
+            path.chmod(0o666)
+            check_refused(server, path)
+
+
+def check_refused(server, path):
+    done = subprocess.run(
+        ["/usr/bin/python3", "-c", SPY],
+        env={"SOCKET": str(path)},
+        user=65534,
+        group=65534,
+        extra_groups=[],
+        capture_output=True,
+        timeout=30,
+    )
+    assert (done.stdout, done.stderr) == (b"b''\n", b"")
+    assert "admin socket: user 65534 is refused" in server.log
+    assert command("cache", "stat", uds=path)[0] == 0
 
 
 @pytest.fixture(scope="module", params=["file", "environment"])
@@ -384,7 +388,8 @@ def test_a_purge_without_a_front_says_so(directory):
             wait_for(lambda: ") Z " in state.read_text(), "the front's end")
             (directory / "g.read.go").touch()
             wait_for((directory / "g.result").exists, "the purge's end")
-        assert "PurgeError: the front cannot be reached" in (directory / "g.result").read_text()
+        # "cannot be reached", or "has left before it answered"
+        assert (directory / "g.result").read_text().startswith("PurgeError: the front ")
         server.signal(signal.SIGCONT)
         wait_for(lambda: command("purge", "--all", uds=path)[0] == 0, "a new front")
         wait_for(lambda: server.get("/page").status == 200, "a response")
