@@ -160,6 +160,21 @@ def policy():
             yield struct.pack(">H", 100 + i * 104 % 500) + selecting + b"\n" + response
 
 
+def condition():
+    lines = [
+        b"range:bytes=0-4",
+        b"range: bytes=-5 ,",
+        b"range:bytes=5-",
+        b'if-none-match:"a", W/"b,c" ,d\nif-range:"a"',
+        b"if-none-match:*\nif-modified-since:" + DATES[0],
+        b"if-range:" + DATES[0],
+        b'cdn-cache-control:max-age=10;a=?0, b=(1 "x,y";z), c=:YQ==:, d=%"a%c3", e=@-1',
+    ]
+    for line in lines:
+        for tag in [b"a", b"b,c", b"W/x", DATES[0]]:
+            yield b"\x0a" + tag + b"\n" + line
+
+
 def vary():
     names = [
         b"accept-encoding",

@@ -120,7 +120,8 @@ static bool selects(const struct fetch *f, unsigned request)
 
 static bool is_shareable(const struct fetch *f)
 {
-    bool credentials = is("cookie", f->request) || is("authorization", f->request);
+    bool credentials =
+        (is("cookie", f->request) && f->vary != 2) || is("authorization", f->request);
     return controls[f->control].lifetime_ms > 0 && (!credentials || f->control == 3) &&
            f->vary != 3 && !is("cache-control", f->request);
 }

@@ -11,6 +11,7 @@
  *                ── JOIN: the reader waits on an entry that another fetch fills
  *                ── LEAD: the caller fetches; others may wait on it; stored if it proves storable
  *                ── PASS: the caller fetches, for this reader alone; never stored
+ *                ── NEVER: only-if-cached, and nothing is: 504 (RFC 9111 5.2.1.7)
  *
  * Threads: the cache and its entries are shared, all functions may be called from any thread, but
  * one writer's calls and one reader's calls each stay on one thread. Lock order: shard → entry →
@@ -34,7 +35,13 @@
 struct zq_cache;
 struct zq_entry;
 
-enum zq_cache_verdict { ZQ_CACHE_HIT, ZQ_CACHE_JOIN, ZQ_CACHE_LEAD, ZQ_CACHE_PASS };
+enum zq_cache_verdict {
+    ZQ_CACHE_HIT,
+    ZQ_CACHE_JOIN,
+    ZQ_CACHE_LEAD,
+    ZQ_CACHE_PASS,
+    ZQ_CACHE_NEVER
+};
 
 /* Why a request was forwarded: the `fwd` values of RFC 9211 2.2. */
 #define ZQ_CACHE_FORWARDS(X)                                                                       \
@@ -43,7 +50,8 @@ enum zq_cache_verdict { ZQ_CACHE_HIT, ZQ_CACHE_JOIN, ZQ_CACHE_LEAD, ZQ_CACHE_PAS
     X(METHOD, "method")       /* not GET or HEAD */                                                \
     X(URI_MISS, "uri-miss")   /* nothing under this key */                                         \
     X(VARY_MISS, "vary-miss") /* something, but selected by other field values */                  \
-    X(STALE, "stale")         /* a stored response, no longer fresh */
+    X(STALE, "stale")         /* a stored response, no longer fresh */                             \
+    X(REQUEST, "request")     /* a fresh one, but the request's Cache-Control refused it */
 
 enum zq_cache_forward {
 #define X(name, word) ZQ_FORWARD_##name,
@@ -83,6 +91,7 @@ struct zq_reader {
     uint64_t seen;                    /* how far the content went at the last look */
     struct zq_fields request;
     unsigned traits; /* what the request's fields mean to the cache */
+    bool leads;      /* it gets the fields that are kept from all others */
     bool shared;   /* attached to an entry that may change: look under its lock */
     bool told;     /* notified since the last look */
     bool released; /* the response is not for it */
@@ -106,6 +115,16 @@ void zq_cache_free(struct zq_cache *cache);         /* no reader or writer may b
  * more than the size. (The table itself, 1/128 of the size, and the windows of what is not stored
  * come on top.) */
 uint64_t zq_cache_used(const struct zq_cache *cache);
+
+/* Where the RFCs leave a choice; all false is the safe one. */
+struct zq_cache_rules {
+    bool heuristic;   /* a lifetime by Last-Modified where nothing says another (RFC 9111 4.2.2) */
+    bool set_cookie;  /* responses with Set-Cookie may be stored */
+    bool rfc_cookies; /* requests with Cookie are like any other */
+    bool directives;  /* what a request's Cache-Control and Pragma ask for counts */
+};
+/* Before other threads know the cache. */
+void zq_cache_set_rules(struct zq_cache *cache, const struct zq_cache_rules *rules);
 
 /* Decides for a request and attaches `reader` (its notify set by the caller). For LEAD and PASS it
  * also opens `writer` (its notify set by the caller) on the new entry; HIT and JOIN leave it

@@ -1,5 +1,7 @@
 #include "cache/block.h"
 
+#include "cache/policy.h"
+
 /* Up to and with the next line feed. */
 static struct zq_slice first_line(struct zq_slice s)
 {
@@ -45,4 +47,37 @@ bool zq_block_find(struct zq_slice block, struct zq_slice name, struct zq_slice 
             return true;
         }
     return false;
+}
+
+static bool is_withheld(struct zq_slice name, const struct zq_fields *response, bool names_fields)
+{
+    return zq_slice_ieq(name, ZQ_SLICE("age")) ||
+           (names_fields && zq_cache_control_names(response, name));
+}
+
+/* Copies the lines of one kind. */
+static char *copy_lines(char *to, struct zq_slice lines, const struct zq_fields *response,
+                        bool names_fields, bool withheld)
+{
+    struct zq_block_line line;
+
+    while (zq_block_next(&lines, &line)) {
+        if (is_withheld(line.name, response, names_fields) != withheld)
+            continue;
+        memcpy(to, line.whole.p, line.whole.n);
+        to += line.whole.n;
+    }
+    return to;
+}
+
+size_t zq_block_part(char *to, struct zq_slice block, const struct zq_fields *response)
+{
+    struct zq_slice lines = zq_block_lines(block);
+    struct zq_cache_control cc;
+
+    zq_policy_cache_control(response, &cc);
+    memcpy(to, block.p, block.n - lines.n);
+    char *at = copy_lines(to + (block.n - lines.n), lines, response, cc.names_fields, false);
+    char *end = copy_lines(at, lines, response, cc.names_fields, true);
+    return (size_t)(end - at);
 }

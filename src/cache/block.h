@@ -4,6 +4,7 @@
 #define ZQ_CACHE_BLOCK_H
 
 #include "zq/base.h"
+#include "zq/field.h"
 
 struct zq_block_line {
     struct zq_slice whole; /* with its CRLF */
@@ -16,5 +17,9 @@ struct zq_slice zq_block_lines(struct zq_slice block);
 bool zq_block_next(struct zq_slice *lines, struct zq_block_line *line);
 /* The value of the first field of that name; false when there is none. */
 bool zq_block_find(struct zq_slice block, struct zq_slice name, struct zq_slice *value);
+
+/* Copies a block to `to`, the lines last that are not stored (RFC 9111 3.1, 5.1): Age, which is
+ * made anew for every answer, and what the response's Cache-Control names. Returns their bytes. */
+size_t zq_block_part(char *to, struct zq_slice block, const struct zq_fields *response);
 
 #endif

@@ -107,6 +107,12 @@ void zq_cache_free(struct zq_cache *cache)
     free(cache);
 }
 
+void zq_cache_set_rules(struct zq_cache *cache, const struct zq_cache_rules *rules)
+{
+    ZQ_CHECK(cache, ZQ_CACHE_MAGIC);
+    cache->rules = *rules;
+}
+
 uint64_t zq_cache_used(const struct zq_cache *cache)
 {
     ZQ_CHECK(cache, ZQ_CACHE_MAGIC);
@@ -124,6 +130,7 @@ struct lookup {
     uint64_t hash;
     int64_t now_ms;
     unsigned traits;
+    struct zq_cache_control asked; /* empty where the request's directives do not count */
     bool may_join;
     bool marked; /* found: the key's last answer was not storable */
     bool known;  /* found: a response is stored under the key */
@@ -131,20 +138,31 @@ struct lookup {
     enum zq_cache_forward forward;
 };
 
+/* What a request's Cache-Control demands beyond freshness (RFC 9111 5.2.1). */
+static bool is_acceptable(const struct lookup *l, const struct zq_entry *entry)
+{
+    int64_t age_ms = zq_freshness_age_ms(&entry->freshness, l->now_ms);
+    const struct zq_cache_control *asked = &l->asked;
+
+    if (asked->no_cache || (asked->max_age.given && age_ms > asked->max_age.seconds * 1000))
+        return false;
+    return !asked->min_fresh.given ||
+           entry->freshness.lifetime_ms - age_ms >= asked->min_fresh.seconds * 1000;
+}
+
 /* The newest variant that the request selects; `forward` says why it is none or of no use. */
 static struct zq_entry *find_fresh(struct lookup *l, struct zq_slot *slot)
 {
     l->forward = slot->n_variants > 0 ? ZQ_FORWARD_VARY_MISS : ZQ_FORWARD_URI_MISS;
     for (struct zq_node *n = slot->variants.next; n != &slot->variants; n = n->next) {
         struct zq_entry *entry = ZQ_CONTAINER(n, struct zq_entry, link);
-        if (!zq_vary_match(entry->vary, l->request->fields))
+        if (!zq_vary_match(zq_entry_vary(entry), l->request->fields))
             continue;
-        if (zq_entry_is_fresh(entry, l->now_ms)) {
-            l->forward = ZQ_FORWARD_NONE;
-            return entry;
-        }
         l->forward = ZQ_FORWARD_STALE;
-        return NULL;
+        if (!zq_entry_is_fresh(entry, l->now_ms))
+            return NULL;
+        l->forward = is_acceptable(l, entry) ? ZQ_FORWARD_NONE : ZQ_FORWARD_REQUEST;
+        return l->forward == ZQ_FORWARD_NONE ? entry : NULL;
     }
     return NULL;
 }
@@ -152,8 +170,8 @@ static struct zq_entry *find_fresh(struct lookup *l, struct zq_slot *slot)
 /* Whose head is there is joined when it answers this request. */
 static bool join_filling(struct lookup *l, struct zq_entry *entry)
 {
-    if (!zq_freshness_is_fresh(&entry->freshness, l->now_ms) ||
-        !zq_vary_match(entry->vary, l->request->fields))
+    if (!zq_freshness_is_fresh(&entry->freshness, l->now_ms) || !is_acceptable(l, entry) ||
+        !zq_vary_match(zq_entry_vary(entry), l->request->fields))
         return false;
     zq_reader_attach(l->reader, entry);
     return true;
@@ -183,7 +201,7 @@ static bool try_join(struct lookup *l, struct zq_entry *entry, bool waiting, str
     if (entry->state == ZQ_ENTRY_FILLING) {
         if (!waiting)
             joined = join_filling(l, entry);
-        *hint = entry->vary;
+        *hint = zq_entry_vary(entry);
     } else if (waiting) {
         joined = join_waiting(l, entry, *hint);
     }
@@ -204,6 +222,12 @@ static bool try_join_any(struct lookup *l, struct zq_slot *slot, bool waiting,
     return false;
 }
 
+static bool has_credentials(const struct lookup *l)
+{
+    return (l->traits & ZQ_REQUEST_AUTHORIZATION) ||
+           ((l->traits & ZQ_REQUEST_COOKIE) && !l->cache->rules.rfc_cookies);
+}
+
 /* Only what could lead may join. To wait for a head is to bet that it will be storable: the key was
  * stored before, or nothing is known of it and the request has no credentials. */
 static bool join(struct lookup *l, struct zq_slot *slot)
@@ -213,10 +237,10 @@ static bool join(struct lookup *l, struct zq_slot *slot)
     if (!l->may_join || zq_list_empty(&slot->fills))
         return false;
     if (slot->n_variants > 0)
-        hint = ZQ_CONTAINER(slot->variants.next, struct zq_entry, link)->vary;
+        hint = zq_entry_vary(ZQ_CONTAINER(slot->variants.next, struct zq_entry, link));
     if (try_join_any(l, slot, false, &hint))
         return true;
-    if (l->marked || (slot->n_variants == 0 && (l->traits & ZQ_REQUEST_CREDENTIALS)))
+    if (l->marked || (slot->n_variants == 0 && has_credentials(l)) || l->asked.no_cache)
         return false;
     return try_join_any(l, slot, true, &hint);
 }
@@ -388,6 +412,8 @@ static int decide(struct lookup *l, struct zq_writer *writer)
     zq_store_unref_all(&l->dropped);
     if (verdict != ZQ_CACHE_PASS)
         return verdict;
+    if (l->asked.only_if_cached)
+        return ZQ_CACHE_NEVER;
     return may_lead(l) ? lead(l, writer) : pass(l->reader, writer);
 }
 
@@ -416,6 +442,8 @@ int zq_cache_get(struct zq_cache *cache, const struct zq_cache_request *request,
         .traits = traits,
         .may_join = may_join,
     };
+    if (cache->rules.directives)
+        zq_policy_asked(request->fields, &l.asked);
     int verdict = decide(&l, writer);
     *forward = l.forward;
     if (key != small)

@@ -2,6 +2,7 @@
 #include "cache/entry.h"
 
 #include "cache/alloc.h"
+#include "cache/block.h"
 #include "cache/store.h"
 #include "cache/vary.h"
 
@@ -40,7 +41,7 @@ static void entry_free(struct zq_entry *entry)
     zq_segments_free(entry, entry->first);
     zq_request_copy_free(entry->copy);
     zq_tags_free(cache, entry->tags);
-    zq_cache_dealloc((char *)entry->block.p, entry->block.n + entry->vary.n);
+    zq_cache_dealloc((char *)entry->block.p, entry->block.n + entry->withheld_n + entry->vary_n);
     zq_lock_fini(&entry->lock);
     entry->magic = 0;
     zq_cache_dealloc(entry, sizeof(*entry));
@@ -60,6 +61,7 @@ void zq_entry_unref(struct zq_entry *entry)
 void zq_entry_open(struct zq_entry *entry, struct zq_reader *leader, struct zq_writer *writer)
 {
     zq_reader_attach(leader, entry);
+    leader->leads = true;
     entry->leader = leader;
     writer->entry = entry;
     entry->writer = writer;
@@ -100,8 +102,8 @@ struct arrival {
     bool retained;  /* it is to be stored */
     bool too_large; /* for that, by its announced length */
     struct zq_buf vary;
-    char *head; /* block and vary */
-    size_t head_bytes;
+    char *head; /* block, what is withheld, and vary */
+    size_t head_bytes, withheld;
 };
 
 static int gather_vary(struct zq_entry *entry, struct arrival *a)
@@ -127,6 +129,7 @@ static int judge(struct zq_entry *entry, struct arrival *a, int64_t now_ms, time
         .request_ms = entry->freshness.response_ms,
         .response_ms = now_ms,
         .now = now,
+        .rules = entry->cache->rules,
     };
 
     a->shareable = zq_policy_judge(&x, &a->freshness) == ZQ_POLICY_STORABLE;
@@ -137,11 +140,15 @@ static int copy_head(struct arrival *a)
 {
     struct zq_slice block = a->response->block;
 
+    ZQ_ASSERT(block.n <= UINT32_MAX && a->vary.n <= UINT32_MAX);
     a->head_bytes = block.n + a->vary.n;
     a->head = zq_cache_alloc(a->head_bytes);
     if (a->head == NULL)
         return ZQ_ENOMEM;
-    memcpy(a->head, block.p, block.n);
+    if (a->shareable)
+        a->withheld = zq_block_part(a->head, block, a->response->fields);
+    else
+        memcpy(a->head, block.p, block.n);
     if (a->vary.n > 0)
         memcpy(a->head + block.n, zq_buf_data(&a->vary), a->vary.n);
     return 0;
@@ -204,7 +211,8 @@ static void release_others(struct zq_entry *entry, const struct arrival *a)
     for (struct zq_node *n = entry->readers.next; n != &entry->readers; n = next) {
         struct zq_reader *reader = ZQ_CONTAINER(n, struct zq_reader, node);
         next = n->next;
-        if (reader != entry->leader && !(shared && zq_vary_match(entry->vary, &reader->request)))
+        if (reader != entry->leader &&
+            !(shared && zq_vary_match(zq_entry_vary(entry), &reader->request)))
             zq_reader_release(reader);
     }
 }
@@ -221,8 +229,9 @@ static void publish(struct zq_entry *entry, const struct arrival *a)
     entry->close = r->close;
     entry->no_content = r->no_content;
     entry->content_length = r->content_length;
-    entry->block = zq_slice(a->head, r->block.n);
-    entry->vary = zq_slice(a->head + r->block.n, a->vary.n);
+    entry->block = zq_slice(a->head, r->block.n - a->withheld);
+    entry->withheld_n = (uint32_t)a->withheld;
+    entry->vary_n = (uint32_t)a->vary.n;
     entry->freshness = a->freshness;
     entry->retained = a->retained;
     entry->state = ZQ_ENTRY_FILLING;

@@ -59,7 +59,6 @@ struct zq_entry {
     unsigned magic;
     atomic_uint refs;
     /* What a hit looks at. */
-    struct zq_slice vary;          /* behind the block, in the same allocation */
     struct zq_freshness freshness; /* without a head: response_ms is the request's time */
     struct zq_node link;           /* in slot->variants or slot->fills */
     struct zq_slot *slot;          /* NULL: not in the index */
@@ -72,7 +71,9 @@ struct zq_entry {
     uint16_t traits; /* of the leader's request */
     bool close, no_content;
     bool retained, overrun;
+    /* The head, in one allocation: the block, field lines that only the leader gets, and Vary's. */
     struct zq_slice block;
+    uint32_t withheld_n, vary_n;
     int64_t content_length; /* as announced; -1: not known */
     uint64_t length;        /* of what was appended */
     struct zq_segment *first, *tail;
@@ -100,6 +101,11 @@ static inline bool zq_entry_is_fresh(const struct zq_entry *entry, int64_t now_m
 {
     return !atomic_load_explicit(&entry->expired, memory_order_relaxed) &&
            zq_freshness_is_fresh(&entry->freshness, now_ms);
+}
+
+static inline struct zq_slice zq_entry_vary(const struct zq_entry *entry)
+{
+    return zq_slice(entry->block.p + entry->block.n + entry->withheld_n, entry->vary_n);
 }
 
 static inline bool zq_entry_is_frozen(const struct zq_entry *entry)

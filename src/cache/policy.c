@@ -3,120 +3,7 @@
 #include "cache/vary.h"
 #include "zq/clock.h"
 
-/* RFC 9111 1.2.2: what is too large to hold counts as 2^31, "very large". */
-#define DELTA_MAX ((int64_t)1 << 31)
-
-/* ---- directives ---- */
-
-struct directive {
-    struct zq_slice name, value;
-    bool has_value;
-    bool spoiled; /* whitespace around `=`, or a broken quoted string: not what the grammar says */
-};
-
-static bool is_blank(char c)
-{
-    return c == ' ' || c == '\t';
-}
-
-/* RFC 9111 5.2: both the token and the quoted form are accepted. An escape has no business in
- * either. */
-static void read_value(struct directive *d, struct zq_slice value)
-{
-    bool quoted = value.n > 0 && value.p[0] == '"';
-
-    d->has_value = true;
-    if (quoted && (value.n < 2 || value.p[value.n - 1] != '"'))
-        d->spoiled = true;
-    else if (quoted)
-        value = zq_slice(value.p + 1, value.n - 2);
-    for (size_t i = 0; i < value.n; i++)
-        if (value.p[i] == '"' || value.p[i] == '\\' || (!quoted && is_blank(value.p[i])))
-            d->spoiled = true;
-    d->value = value;
-}
-
-static struct directive read_directive(struct zq_slice member)
-{
-    struct directive d = {.name = member};
-
-    for (size_t i = 0; i < member.n; i++) {
-        if (member.p[i] == '=') {
-            d.name.n = i;
-            read_value(&d, zq_slice(member.p + i + 1, member.n - i - 1));
-            break;
-        }
-        if (is_blank(member.p[i])) {
-            d.name.n = i;
-            d.spoiled = true;
-            break;
-        }
-    }
-    return d;
-}
-
-/* Invalid freshness is stale (RFC 9111 4.2.1), that is: none left. */
-static int64_t read_delta(const struct directive *d)
-{
-    uint64_t seconds;
-    int error = zq_parse_u64(d->value, (uint64_t)DELTA_MAX, &seconds);
-
-    if (d->spoiled || !d->has_value || error == ZQ_EINVAL)
-        return 0;
-    return error < 0 ? DELTA_MAX : (int64_t)seconds;
-}
-
-/* Of a directive that is given several times the first counts (RFC 9111 4.2.1). */
-static void note_delta(const struct directive *d, bool *has, int64_t *seconds)
-{
-    if (!*has)
-        *seconds = read_delta(d);
-    *has = true;
-}
-
-/* What restricts counts in every form, also in the ones with an argument: no-cache="field" and
- * private="field" are taken for the whole response (RFC 9111 5.2.2.4 and 5.2.2.7 expect that of
- * caches). What permits counts only as the grammar has it. */
-static void note_directive(const struct directive *d, struct zq_cache_control *out)
-{
-    bool plain = !d->spoiled && !d->has_value;
-
-    if (zq_slice_ieq(d->name, ZQ_SLICE("max-age")))
-        note_delta(d, &out->has_max_age, &out->max_age_s);
-    else if (zq_slice_ieq(d->name, ZQ_SLICE("s-maxage")))
-        note_delta(d, &out->has_s_maxage, &out->s_maxage_s);
-    else if (zq_slice_ieq(d->name, ZQ_SLICE("no-store")))
-        out->no_store = true;
-    else if (zq_slice_ieq(d->name, ZQ_SLICE("no-cache")))
-        out->no_cache = true;
-    else if (zq_slice_ieq(d->name, ZQ_SLICE("private")))
-        out->is_private = true;
-    else if (zq_slice_ieq(d->name, ZQ_SLICE("must-understand")))
-        out->must_understand = true;
-    else if (zq_slice_ieq(d->name, ZQ_SLICE("public")))
-        out->is_public |= plain;
-    else if (zq_slice_ieq(d->name, ZQ_SLICE("must-revalidate")))
-        out->must_revalidate |= plain;
-}
-
-static void note_line(struct zq_slice line, struct zq_cache_control *out)
-{
-    struct zq_slice member;
-
-    while (zq_list_next(&line, &member)) {
-        struct directive d = read_directive(member);
-        note_directive(&d, out);
-    }
-}
-
-void zq_policy_cache_control(const struct zq_fields *fields, struct zq_cache_control *out)
-{
-    const struct zq_field *f = NULL;
-
-    *out = (struct zq_cache_control){0};
-    while ((f = zq_fields_find(fields, ZQ_SLICE("cache-control"), f)) != NULL)
-        note_line(f->value, out);
-}
+#define HEURISTIC_MAX_S (7 * 24 * 3600)
 
 /* ---- requests ---- */
 
@@ -165,7 +52,7 @@ unsigned zq_policy_request(const struct zq_fields *request)
         traits |= trait_of(f->name);
         if (f->name.n == 13 && is(f->name, "cache-control")) {
             struct zq_cache_control cc = {0};
-            note_line(f->value, &cc);
+            zq_cache_control_add(&cc, f->value);
             traits |= cc.no_store ? ZQ_REQUEST_NO_STORE : 0;
         }
     }
@@ -184,7 +71,7 @@ static bool find_date(const struct zq_fields *fields, struct zq_slice name, time
 
 static int64_t clamp_s(int64_t seconds)
 {
-    return seconds < 0 ? 0 : seconds > DELTA_MAX ? DELTA_MAX : seconds;
+    return seconds < 0 ? 0 : seconds > ZQ_DELTA_MAX ? ZQ_DELTA_MAX : seconds;
 }
 
 /* Expires (RFC 9111 5.3): what is no date, `0` above all, is in the past. */
@@ -200,16 +87,43 @@ static bool expires_lifetime(const struct zq_fields *response, time_t date, int6
     return true;
 }
 
-/* RFC 9111 4.2.1, without heuristics. False when nothing says how long. */
+/* RFC 9111 4.2.1, without heuristics. False when nothing says how long. A targeted field hides
+ * Expires, too (RFC 9213 2.1). */
 static bool explicit_lifetime(const struct zq_cache_control *cc, const struct zq_fields *response,
                               time_t date, int64_t *out_s)
 {
-    if (cc->has_s_maxage)
-        *out_s = cc->s_maxage_s;
-    else if (cc->has_max_age)
-        *out_s = cc->max_age_s;
+    if (cc->s_maxage.given)
+        *out_s = cc->s_maxage.seconds;
+    else if (cc->max_age.given)
+        *out_s = cc->max_age.seconds;
     else
-        return expires_lifetime(response, date, out_s);
+        return !cc->targeted && expires_lifetime(response, date, out_s);
+    return true;
+}
+
+/* The status codes that RFC 9110 15.1 defines as heuristically cacheable. */
+static bool has_heuristic_status(unsigned status)
+{
+    static const unsigned short known[] = {200, 203, 204, 300, 301, 308, 404, 405, 410, 414, 501};
+
+    for (size_t i = 0; i < ZQ_ARRAY_SIZE(known); i++)
+        if (known[i] == status)
+            return true;
+    return false;
+}
+
+/* RFC 9111 4.2.2: a tenth of the time that it had not changed for, up to a week. */
+static bool heuristic_lifetime(const struct zq_policy_exchange *x,
+                               const struct zq_cache_control *cc, time_t date, int64_t *out_s)
+{
+    time_t modified;
+
+    if (!x->rules.heuristic || !(cc->is_public || has_heuristic_status(x->status)) ||
+        !find_date(x->response, ZQ_SLICE("last-modified"), &modified) || modified >= date)
+        return false;
+    *out_s = ((int64_t)date - (int64_t)modified) / 10;
+    if (*out_s > HEURISTIC_MAX_S)
+        *out_s = HEURISTIC_MAX_S;
     return true;
 }
 
@@ -225,10 +139,10 @@ static int64_t age_value_s(const struct zq_fields *response)
     line = f->value;
     if (!zq_list_next(&line, &member))
         return 0;
-    int error = zq_parse_u64(member, (uint64_t)DELTA_MAX, &seconds);
+    int error = zq_parse_u64(member, (uint64_t)ZQ_DELTA_MAX, &seconds);
     if (error == ZQ_EINVAL)
         return 0;
-    return error < 0 ? DELTA_MAX : (int64_t)seconds;
+    return error < 0 ? ZQ_DELTA_MAX : (int64_t)seconds;
 }
 
 /* corrected_initial_age of RFC 9111 4.2.3. */
@@ -263,12 +177,42 @@ static bool is_storable_status(unsigned status, const struct zq_cache_control *c
            (!cc->must_understand || is_understood(status));
 }
 
-/* RFC 9111 3.5, and the same for Cookie: an application that answers one user's session with
- * nothing but max-age meant that user's browser. */
-static bool may_share(unsigned traits, const struct zq_cache_control *cc)
+/* no-store beside must-understand is for caches that do not know it (RFC 9111 5.2.2.3). */
+static bool forbids_storing(const struct zq_policy_exchange *x, const struct zq_cache_control *cc)
 {
-    return (traits & ZQ_REQUEST_CREDENTIALS) == 0 || cc->is_public || cc->has_s_maxage ||
-           cc->must_revalidate;
+    return (x->traits & ZQ_REQUEST_NO_STORE) || (cc->no_store && !cc->must_understand);
+}
+
+static bool varies_on_cookie(const struct zq_fields *response)
+{
+    const struct zq_field *f = NULL;
+
+    while ((f = zq_fields_find(response, ZQ_SLICE("vary"), f)) != NULL) {
+        struct zq_slice line = f->value, name;
+        while (zq_list_next(&line, &name))
+            if (zq_slice_ieq(name, ZQ_SLICE("cookie")))
+                return true;
+    }
+    return false;
+}
+
+/* RFC 9111 3.5, and by default the same for Cookie: an application that answers one user's session
+ * with nothing but max-age meant that user's browser. One that speaks to this cache alone, or says
+ * that it looked at the cookie, meant what it said. */
+static bool may_share(const struct zq_policy_exchange *x, const struct zq_cache_control *cc)
+{
+    bool permits = cc->is_public || cc->s_maxage.given || cc->must_revalidate;
+
+    if ((x->traits & ZQ_REQUEST_AUTHORIZATION) && !permits)
+        return false;
+    return !(x->traits & ZQ_REQUEST_COOKIE) || permits || x->rules.rfc_cookies || cc->targeted ||
+           varies_on_cookie(x->response);
+}
+
+static bool sets_cookie(const struct zq_policy_exchange *x)
+{
+    return !x->rules.set_cookie &&
+           zq_fields_find(x->response, ZQ_SLICE("set-cookie"), NULL) != NULL;
 }
 
 static enum zq_policy_verdict judge_fields(const struct zq_policy_exchange *x,
@@ -276,15 +220,15 @@ static enum zq_policy_verdict judge_fields(const struct zq_policy_exchange *x,
 {
     if (!is_storable_status(x->status, cc))
         return ZQ_POLICY_STATUS;
-    if (cc->no_store || (x->traits & ZQ_REQUEST_NO_STORE))
+    if (forbids_storing(x, cc))
         return ZQ_POLICY_NO_STORE;
     if (cc->is_private)
         return ZQ_POLICY_PRIVATE;
     if (cc->no_cache)
         return ZQ_POLICY_NO_CACHE;
-    if (zq_fields_find(x->response, ZQ_SLICE("set-cookie"), NULL) != NULL)
+    if (sets_cookie(x))
         return ZQ_POLICY_SET_COOKIE;
-    if (!may_share(x->traits, cc))
+    if (!may_share(x, cc))
         return ZQ_POLICY_CREDENTIALS;
     if (!zq_vary_selects(x->response))
         return ZQ_POLICY_VARY;
@@ -302,7 +246,8 @@ enum zq_policy_verdict zq_policy_judge(const struct zq_policy_exchange *x,
     /* A response without a (valid) Date is dated when it came (RFC 9110 6.6.1). */
     if (!find_date(x->response, ZQ_SLICE("date"), &date))
         date = x->now;
-    bool is_explicit = explicit_lifetime(&cc, x->response, date, &lifetime_s);
+    bool lasts = explicit_lifetime(&cc, x->response, date, &lifetime_s) ||
+                 heuristic_lifetime(x, &cc, date, &lifetime_s);
     *freshness = (struct zq_freshness){
         .lifetime_ms = lifetime_s * 1000,
         .initial_age_ms = initial_age_ms(x, date),
@@ -311,7 +256,7 @@ enum zq_policy_verdict zq_policy_judge(const struct zq_policy_exchange *x,
     enum zq_policy_verdict verdict = judge_fields(x, &cc);
     if (verdict != ZQ_POLICY_STORABLE)
         return verdict;
-    if (!is_explicit)
+    if (!lasts)
         return ZQ_POLICY_NO_FRESHNESS;
     if (!zq_freshness_is_fresh(freshness, x->response_ms))
         return ZQ_POLICY_STALE;

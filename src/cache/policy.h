@@ -3,6 +3,7 @@
 #define ZQ_CACHE_POLICY_H
 
 #include "zq/base.h"
+#include "zq/cache.h"
 #include "zq/field.h"
 
 #include <time.h>
@@ -11,22 +12,38 @@
 enum zq_request_trait {
     ZQ_REQUEST_COOKIE = 1,
     ZQ_REQUEST_AUTHORIZATION = 2,
-    ZQ_REQUEST_NO_STORE = 4,    /* RFC 9111 5.2.1.5 */
-    ZQ_REQUEST_SELECTIVE = 8,   /* If-None-Match, If-Modified-Since, Range, If-Range */
-    ZQ_REQUEST_OVERRIDE = 16,   /* the application may see another method or target than the key */
-    ZQ_REQUEST_ORIGINAL = 32    /* If-Match, If-Unmodified-Since: the origin's (RFC 9111 4.3.2) */
+    ZQ_REQUEST_NO_STORE = 4,  /* RFC 9111 5.2.1.5 */
+    ZQ_REQUEST_SELECTIVE = 8, /* If-None-Match, If-Modified-Since, Range, If-Range */
+    ZQ_REQUEST_OVERRIDE = 16, /* the application may see another method or target than the key */
+    ZQ_REQUEST_ORIGINAL = 32  /* If-Match, If-Unmodified-Since: the origin's (RFC 9111 4.3.2) */
 };
 #define ZQ_REQUEST_CREDENTIALS (ZQ_REQUEST_COOKIE | ZQ_REQUEST_AUTHORIZATION)
 unsigned zq_policy_request(const struct zq_fields *request);
 
-/* Cache-Control, over all its lines. Seconds are 0 when they were no valid number: such a response
- * is stale (RFC 9111 4.2.1). */
-struct zq_cache_control {
-    bool no_store, no_cache, is_private, is_public, must_revalidate, must_understand;
-    bool has_max_age, has_s_maxage;
-    int64_t max_age_s, s_maxage_s;
+/* A number of seconds: 0 when it was no valid one, as such a response is stale (RFC 9111 4.2.1). */
+struct zq_delta {
+    bool given;
+    int64_t seconds;
 };
-void zq_policy_cache_control(const struct zq_fields *fields, struct zq_cache_control *out);
+/* RFC 9111 1.2.2: what is too large to hold counts as 2^31, "very large". */
+#define ZQ_DELTA_MAX ((int64_t)1 << 31)
+
+/* What a response's Cache-Control says over all its lines, or instead of it and of Expires the
+ * first of Zq-Cache-Control and CDN-Cache-Control that is there and well-formed (RFC 9213 2.2); or
+ * what a request's says. */
+struct zq_cache_control {
+    bool no_store, no_cache, is_private, is_public;
+    bool must_revalidate, proxy_revalidate, must_understand, only_if_cached;
+    bool names_fields; /* no-cache="…" or private="…": see zq_cache_control_names */
+    bool targeted;     /* it was no Cache-Control */
+    struct zq_delta max_age, s_maxage, while_revalidate, if_error, min_fresh, max_stale;
+};
+void zq_policy_cache_control(const struct zq_fields *response, struct zq_cache_control *out);
+/* A request's, with Pragma where there is no Cache-Control (RFC 9111 5.4). */
+void zq_policy_asked(const struct zq_fields *request, struct zq_cache_control *out);
+void zq_cache_control_add(struct zq_cache_control *cc, struct zq_slice line);
+/* Is a response's field one that no-cache="…" or private="…" keeps out of what is stored? */
+bool zq_cache_control_names(const struct zq_fields *response, struct zq_slice name);
 
 /* Ages and lifetimes are kept in milliseconds, so that a second's rounding makes nothing fresh
  * for longer than it said. */
@@ -64,10 +81,11 @@ struct zq_policy_exchange {
     const struct zq_fields *response;
     int64_t request_ms, response_ms; /* monotonic */
     time_t now;                      /* when the response came */
+    struct zq_cache_rules rules;
 };
 
-/* RFC 9111 3 for a shared cache that stores only what has explicit freshness left and cannot
- * validate. `*freshness` is filled in any case. */
+/* RFC 9111 3 for a shared cache that stores only what has freshness left and cannot validate.
+ * `*freshness` is filled in any case. */
 enum zq_policy_verdict zq_policy_judge(const struct zq_policy_exchange *exchange,
                                        struct zq_freshness *freshness);
 

@@ -222,6 +222,8 @@ void zq_entry_describe(const struct zq_reader *reader, int64_t now_ms, struct zq
     };
     if (entry->state == ZQ_ENTRY_COMPLETE && out->content_length < 0 && !entry->no_content)
         out->content_length = (int64_t)entry->length;
+    if (reader->leads)
+        out->block.n += entry->withheld_n;
     leave(reader, locked);
 }
 

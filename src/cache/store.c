@@ -219,7 +219,7 @@ void zq_store_drop_variant(struct zq_entry *entry)
  * are equal, and all requests select one that does not vary. */
 static bool replaces(const struct zq_entry *entry, const struct zq_entry *older)
 {
-    return entry->vary.n == 0 || zq_slice_eq(entry->vary, older->vary);
+    return entry->vary_n == 0 || zq_slice_eq(zq_entry_vary(entry), zq_entry_vary(older));
 }
 
 /* A slow fetch does not replace the answer of a quicker one that began after it. */

@@ -52,6 +52,7 @@ struct zq_queue {
 struct zq_cache {
     unsigned magic;
     uint64_t size, object_max;
+    struct zq_cache_rules rules;
     size_t mark_bytes_max; /* of one shard */
     struct zq_shard shards[ZQ_STORE_SHARDS];
     struct zq_queue queue;

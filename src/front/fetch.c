@@ -372,8 +372,8 @@ static int on_response(struct fetch *fetch, const struct zq_wire_frame *frame)
         .storable = fetch->link->worker->generation == atomic_load(&thread->front->generation),
     };
     struct zq_fields shown = wire.fields;
-    if (!thread->front->config->cache_tags_header &&
-        tags_strip(&wire.fields, &thread->scratch, &shown) < 0) {
+    if (tags_strip(&wire.fields, thread->front->config->cache_tags_header, &thread->scratch,
+                   &shown) < 0) {
         fetch_fail(fetch, 503);
         return 0;
     }

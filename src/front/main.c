@@ -93,6 +93,13 @@ static void make_shared(struct front *front)
     front->cache = zq_cache_new(c->cache ? c->cache_size : 0);
     if (front->cache == NULL)
         die("cache", ZQ_ENOMEM);
+    struct zq_cache_rules rules = {
+        .heuristic = c->cache_heuristic,
+        .set_cookie = c->cache_set_cookie,
+        .rfc_cookies = strcmp(c->cache_cookies, "rfc") == 0,
+        .directives = strcmp(c->cache_request_directives, "honour") == 0,
+    };
+    zq_cache_set_rules(front->cache, &rules);
     if (c->proxy_headers) {
         front->trusted = trusted_peers_new(&c->forwarded_allow_ips, &error);
         if (front->trusted == NULL) {

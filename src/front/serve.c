@@ -107,6 +107,10 @@ static void decide(struct serving *s, bool may_join)
         return;
     }
     s->verdict = (enum zq_cache_verdict)verdict;
+    if (s->verdict == ZQ_CACHE_NEVER) {
+        zq_exchange_error(s->exchange, 504, 0, ZQ_SLICE("zq; detail=only-if-cached"));
+        return;
+    }
     bool gone = false;
     watch(s, &gone);
     if (s->verdict == ZQ_CACHE_LEAD || s->verdict == ZQ_CACHE_PASS)
@@ -185,6 +189,15 @@ static void replace_head(struct serving *s, const struct zq_answer *answer,
     s->left = answer->n;
 }
 
+/* RFC 9111 5.1: an answer from the store has an Age. One that was joined on its way has the one
+ * that it came with; to its leader, the application's field goes as it is. */
+static int64_t shown_age(const struct serving *s, const struct zq_entry_info *info)
+{
+    if (s->verdict == ZQ_CACHE_HIT || (s->verdict == ZQ_CACHE_JOIN && info->age_s > 0))
+        return info->age_s;
+    return -1;
+}
+
 /* Decides which part of the response goes out. */
 static void make_head(struct serving *s, const struct zq_entry_info *info,
                       struct zq_response_head *head)
@@ -195,7 +208,7 @@ static void make_head(struct serving *s, const struct zq_entry_info *info,
         .status = info->status,
         .block = info->block,
         .content_length = info->content_length,
-        .age = s->verdict == ZQ_CACHE_HIT ? info->age_s : -1,
+        .age = shown_age(s, info),
         .close = info->close,
     };
     if (s->verdict == ZQ_CACHE_PASS)

@@ -1,17 +1,20 @@
 #include "front/tags.h"
 
-static bool is_tags(const struct zq_field *field)
+static bool is_hidden(const struct zq_field *field, bool show_tags)
 {
-    return zq_slice_ieq(field->name, ZQ_SLICE("cache-tag")) ||
-           zq_slice_ieq(field->name, ZQ_SLICE("surrogate-key"));
+    if (zq_slice_ieq(field->name, ZQ_SLICE("zq-cache-control")))
+        return true;
+    return !show_tags && (zq_slice_ieq(field->name, ZQ_SLICE("cache-tag")) ||
+                          zq_slice_ieq(field->name, ZQ_SLICE("surrogate-key")));
 }
 
-int tags_strip(const struct zq_fields *fields, struct zq_arena *arena, struct zq_fields *out)
+int tags_strip(const struct zq_fields *fields, bool show_tags, struct zq_arena *arena,
+               struct zq_fields *out)
 {
     size_t i = 0;
 
     *out = *fields;
-    while (i < fields->n && !is_tags(&fields->v[i]))
+    while (i < fields->n && !is_hidden(&fields->v[i], show_tags))
         i++;
     if (i == fields->n)
         return 0;
@@ -20,7 +23,7 @@ int tags_strip(const struct zq_fields *fields, struct zq_arena *arena, struct zq
         return ZQ_ENOMEM;
     out->n = 0;
     for (i = 0; i < fields->n; i++)
-        if (!is_tags(&fields->v[i]))
+        if (!is_hidden(&fields->v[i], show_tags))
             out->v[out->n++] = fields->v[i];
     return 0;
 }

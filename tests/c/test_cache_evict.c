@@ -10,7 +10,7 @@
 
 static uint64_t entry_bytes(const struct zq_entry *entry)
 {
-    uint64_t bytes = sizeof(*entry) + entry->block.n + entry->vary.n;
+    uint64_t bytes = sizeof(*entry) + entry->block.n + entry->vary_n;
 
     for (const struct zq_segment *s = entry->first; s != NULL; s = s->next)
         bytes += sizeof(*s) + s->size;

@@ -50,10 +50,15 @@ static const struct row rows[] = {
     {"5.2.1.5", "cache-control: no-store", 0, "Cache-Control: max-age=60", ZQ_POLICY_NO_STORE},
     {"5.2.1.4", "cache-control: no-cache", 0, "Cache-Control: max-age=60", ZQ_POLICY_STORABLE},
     {"5.2.2.7", NULL, 0, "Cache-Control: private, max-age=60", ZQ_POLICY_PRIVATE},
-    {"5.2.2.7", NULL, 0, "Cache-Control: private=\"x-user\", max-age=60", ZQ_POLICY_PRIVATE},
+    {"5.2.2.7", NULL, 0, "Cache-Control: private=\"x-user\", max-age=60", ZQ_POLICY_STORABLE},
+    {"5.2.2.7", NULL, 0, "Cache-Control: private=x-user, max-age=60", ZQ_POLICY_PRIVATE},
+    {"5.2.2.7", NULL, 0, "Cache-Control: private=\"\", max-age=60", ZQ_POLICY_PRIVATE},
+    {"5.2.2.7", NULL, 0, "Cache-Control: private=\"x, max-age=60", ZQ_POLICY_PRIVATE},
+    {"4.2.1", NULL, 0, "Cache-Control: private=\"x-user\", private, max-age=60", ZQ_POLICY_PRIVATE},
     {"4.2.1", NULL, 0, "Cache-Control: public, private, s-maxage=60", ZQ_POLICY_PRIVATE},
     {"5.2.2.4", NULL, 0, "Cache-Control: no-cache, max-age=60", ZQ_POLICY_NO_CACHE},
-    {"5.2.2.4", NULL, 0, "Cache-Control: no-cache=\"a, b\", max-age=60", ZQ_POLICY_NO_CACHE},
+    {"5.2.2.4", NULL, 0, "Cache-Control: no-cache=\"a, b\", max-age=60", ZQ_POLICY_STORABLE},
+    {"5.2.2.4", NULL, 0, "Cache-Control: no-cache=\"a, b, max-age=60", ZQ_POLICY_NO_CACHE},
     {"zq: Set-Cookie", NULL, 0, "Cache-Control: public, max-age=60\nset-cookie: a=1",
      ZQ_POLICY_SET_COOKIE},
     {"4.1", NULL, 0, "Cache-Control: max-age=60\nVary: *", ZQ_POLICY_VARY},
@@ -80,7 +85,9 @@ static const struct row rows[] = {
     {"5.2", "authorization: x", 0, "Cache-Control: max-age=60, must-revalidate soon",
      ZQ_POLICY_CREDENTIALS},
     {"zq: Cookie", "cookie: a=1", 0, "Cache-Control: max-age=60", ZQ_POLICY_CREDENTIALS},
-    {"zq: Cookie", "cookie: a=1", 0, "Cache-Control: max-age=60\nVary: Cookie",
+    {"zq: Cookie", "cookie: a=1", 0, "Cache-Control: max-age=60\nVary: Accept, Cookie",
+     ZQ_POLICY_STORABLE},
+    {"3.5", "authorization: a", 0, "Cache-Control: max-age=60\nVary: Cookie",
      ZQ_POLICY_CREDENTIALS},
     {"zq: Cookie", "cookie: a=1", 0, "Cache-Control: public, max-age=60", ZQ_POLICY_STORABLE},
     {"zq: Cookie", "cookie: a=1", 0, "Cache-Control: s-maxage=60", ZQ_POLICY_STORABLE},
@@ -99,6 +106,39 @@ static const struct row rows[] = {
     {"4.3.4", NULL, 304, "Cache-Control: max-age=60", ZQ_POLICY_STATUS},
     {"5.2.2.3", NULL, 200, "Cache-Control: max-age=60, must-understand", ZQ_POLICY_STORABLE},
     {"5.2.2.3", NULL, 299, "Cache-Control: max-age=60, must-understand", ZQ_POLICY_STATUS},
+    {"5.2.2.3", NULL, 200, "Cache-Control: max-age=60, must-understand, no-store",
+     ZQ_POLICY_STORABLE},
+    {"5.2.2.3", NULL, 299, "Cache-Control: max-age=60, must-understand, no-store",
+     ZQ_POLICY_STATUS},
+    {"5.2.1.5", "cache-control: no-store", 200, "Cache-Control: max-age=60, must-understand",
+     ZQ_POLICY_NO_STORE},
+
+    /* Targeted fields (RFC 9213). */
+    {"9213 2.2", NULL, 0, "CDN-Cache-Control: max-age=60", ZQ_POLICY_STORABLE},
+    {"9213 2.2", NULL, 0, "CDN-Cache-Control: max-age=60\nCache-Control: no-store",
+     ZQ_POLICY_STORABLE},
+    {"9213 2.2", NULL, 0, "CDN-Cache-Control: no-store\nCache-Control: max-age=60",
+     ZQ_POLICY_NO_STORE},
+    {"9213 2.2", NULL, 0, "CDN-Cache-Control: private\nCache-Control: max-age=60",
+     ZQ_POLICY_PRIVATE},
+    {"9213 2.2", NULL, 0, "CDN-Cache-Control: private=\"a\", max-age=60", ZQ_POLICY_PRIVATE},
+    {"9213 2.2", NULL, 0, "CDN-Cache-Control: no-store=?0, max-age=60", ZQ_POLICY_STORABLE},
+    {"9213 2.2", NULL, 0, "CDN-Cache-Control: no-store=0, max-age=60", ZQ_POLICY_NO_STORE},
+    {"9213 2.2", NULL, 0, "CDN-Cache-Control: x=1\nCache-Control: max-age=60",
+     ZQ_POLICY_NO_FRESHNESS},
+    {"9213 2.2", NULL, 0, "CDN-Cache-Control: x=1\n" DATE "Expires: Sun, 06 Nov 1994 08:50:37 GMT",
+     ZQ_POLICY_NO_FRESHNESS},
+    {"9213 2.2", NULL, 0, "CDN-Cache-Control: no-store, MAX-AGE=60\nCache-Control: max-age=60",
+     ZQ_POLICY_STORABLE},
+    {"9213 2.2", NULL, 0, "CDN-Cache-Control: no-store\nZq-Cache-Control: max-age=60",
+     ZQ_POLICY_STORABLE},
+    {"9213 2.2", NULL, 0, "CDN-Cache-Control: max-age=60\nZq-Cache-Control: no-store",
+     ZQ_POLICY_NO_STORE},
+    {"9213 2.2", NULL, 0, "CDN-Cache-Control: max-age=60\nZq-Cache-Control: no-store,",
+     ZQ_POLICY_STORABLE},
+    {"zq: Cookie", "cookie: a=1", 0, "Zq-Cache-Control: max-age=60", ZQ_POLICY_STORABLE},
+    {"3.5", "authorization: a", 0, "Zq-Cache-Control: max-age=60", ZQ_POLICY_CREDENTIALS},
+    {"3.5", "authorization: a", 0, "Zq-Cache-Control: max-age=60, public", ZQ_POLICY_STORABLE},
 };
 
 static enum zq_policy_verdict judge(const char *request, unsigned status, const char *response,
@@ -186,7 +226,175 @@ static const struct lifetime_row lifetimes[] = {
     {"1.2.2", "Cache-Control: max-age=2147483648", VERY_LARGE},
     {"1.2.2", "Cache-Control: max-age=99999999999999999999999", VERY_LARGE},
     {"5.2.3", "Cache-Control: maxage=10, max-age=30, max-agee=9", 30},
+
+    /* Targeted fields. */
+    {"9213 2.2", "CDN-Cache-Control: max-age=10\nCache-Control: max-age=30", 10},
+    {"9213 2.2", "CDN-Cache-Control: max-age=10\nZq-Cache-Control: max-age=20", 20},
+    {"9213 2.2", "CDN-Cache-Control: s-maxage=10, max-age=30", 10},
+    {"9651 4.2.2", "CDN-Cache-Control: max-age=10, max-age=20", 20},
+    {"9651 4.2", "CDN-Cache-Control: max-age=10\nCDN-Cache-Control: max-age=20", 20},
+    {"9651 4.2", "CDN-Cache-Control: max-age=10;a;b=\"x,y\",x=(1 2);y\t, z=:YQ==:", 10},
+    {"9651 4.2.4", "CDN-Cache-Control: max-age=\"10\"\nCache-Control: max-age=30", 0},
+    {"9651 4.2.4", "CDN-Cache-Control: max-age=10.0\nCache-Control: max-age=30", 0},
+    {"9651 4.2.4", "CDN-Cache-Control: max-age=-1\nCache-Control: max-age=30", 0},
+    {"9651 4.2.4", "CDN-Cache-Control: max-age\nCache-Control: max-age=30", 0},
+    {"1.2.2", "CDN-Cache-Control: max-age=999999999999999", VERY_LARGE},
+    {"9651 4.2.4", "CDN-Cache-Control: max-age=1000000000000000\nCache-Control: max-age=30", 30},
+    {"9651 4.2", "CDN-Cache-Control: max-age=10,\nCache-Control: max-age=30", 30},
+    {"9651 4.2", "CDN-Cache-Control: max-age =10\nCache-Control: max-age=30", 30},
+    {"9651 4.2", "CDN-Cache-Control: max-age= 10\nCache-Control: max-age=30", 30},
+    {"9651 4.2", "CDN-Cache-Control: max-age=10 x\nCache-Control: max-age=30", 30},
+    {"9651 4.2", "CDN-Cache-Control: Max-Age=10\nCache-Control: max-age=30", 30},
+    {"9651 4.2", "CDN-Cache-Control: max-age=10, a=\"\nCache-Control: max-age=30", 30},
+    {"9651 4.2", "CDN-Cache-Control:\nCache-Control: max-age=30", 30},
 };
+
+/* ---- what the rules leave open ---- */
+
+#define LONG_AGO "Last-Modified: Sun, 06 Nov 1994 07:49:37 GMT\n" /* an hour */
+
+static const struct {
+    const char *section;
+    struct zq_cache_rules rules;
+    const char *request;
+    unsigned status;
+    const char *response;
+    enum zq_policy_verdict verdict;
+    int64_t seconds;
+} choices[] = {
+    {"4.2.2", {0}, NULL, 200, DATE LONG_AGO, ZQ_POLICY_NO_FRESHNESS, 0},
+    {"4.2.2", {.heuristic = true}, NULL, 200, DATE LONG_AGO, ZQ_POLICY_STORABLE, 360},
+    {"4.2.2", {.heuristic = true}, NULL, 200, DATE, ZQ_POLICY_NO_FRESHNESS, 0},
+    {"4.2.2",
+     {.heuristic = true},
+     NULL,
+     200,
+     DATE "Last-Modified: never",
+     ZQ_POLICY_NO_FRESHNESS,
+     0},
+    {"4.2.2",
+     {.heuristic = true},
+     NULL,
+     200,
+     DATE "Last-Modified: Sun, 06 Nov 1994 08:49:37 GMT",
+     ZQ_POLICY_NO_FRESHNESS,
+     0},
+    {"4.2.2",
+     {.heuristic = true},
+     NULL,
+     200,
+     DATE "Last-Modified: Sun, 06 Nov 1904 08:49:37 GMT",
+     ZQ_POLICY_STORABLE,
+     604800},
+    {"4.2.2",
+     {.heuristic = true},
+     NULL,
+     200,
+     DATE LONG_AGO "Cache-Control: max-age=5",
+     ZQ_POLICY_STORABLE,
+     5},
+    {"4.2.2",
+     {.heuristic = true},
+     NULL,
+     200,
+     DATE LONG_AGO "Cache-Control: max-age=x",
+     ZQ_POLICY_STALE,
+     0},
+    {"4.2.2",
+     {.heuristic = true},
+     NULL,
+     200,
+     DATE LONG_AGO "Cache-Control: no-store",
+     ZQ_POLICY_NO_STORE,
+     360},
+    {"4.2.2", {.heuristic = true}, NULL, 404, DATE LONG_AGO, ZQ_POLICY_STORABLE, 360},
+    {"4.2.2", {.heuristic = true}, NULL, 302, DATE LONG_AGO, ZQ_POLICY_NO_FRESHNESS, 0},
+    {"4.2.2",
+     {.heuristic = true},
+     NULL,
+     302,
+     DATE LONG_AGO "Cache-Control: public",
+     ZQ_POLICY_STORABLE,
+     360},
+    {"4.2.2", {.heuristic = true}, "cookie: a=1", 200, DATE LONG_AGO, ZQ_POLICY_CREDENTIALS, 360},
+    {"7.3",
+     {.set_cookie = true},
+     NULL,
+     200,
+     "Cache-Control: max-age=60\nSet-Cookie: a=1",
+     ZQ_POLICY_STORABLE,
+     60},
+    {"zq: Cookie",
+     {.rfc_cookies = true},
+     "cookie: a=1",
+     200,
+     "Cache-Control: max-age=60",
+     ZQ_POLICY_STORABLE,
+     60},
+    {"3.5",
+     {.rfc_cookies = true},
+     "authorization: a",
+     200,
+     "Cache-Control: max-age=60",
+     ZQ_POLICY_CREDENTIALS,
+     60},
+};
+
+static void choosing(void **state)
+{
+    for (size_t i = 0; i < ZQ_ARRAY_SIZE(choices); i++) {
+        struct rig_fields asked, answered;
+        struct zq_freshness freshness;
+        struct zq_policy_exchange x = {
+            .traits = zq_policy_request(rig_fields(&asked, choices[i].request)),
+            .status = choices[i].status,
+            .response = rig_fields(&answered, choices[i].response),
+            .now = NOW,
+            .rules = choices[i].rules,
+        };
+        enum zq_policy_verdict got = zq_policy_judge(&x, &freshness);
+        if (got != choices[i].verdict || freshness.lifetime_ms != choices[i].seconds * 1000)
+            fail_msg("%s: %s: %d, %lld ms", choices[i].section, choices[i].response, got,
+                     (long long)freshness.lifetime_ms);
+    }
+}
+
+/* ---- what requests ask for ---- */
+
+static void asking(void **state)
+{
+    struct rig_fields fields;
+    struct zq_cache_control cc;
+
+    zq_policy_asked(rig_fields(&fields, "cache-control: max-stale, min-fresh=5\n"
+                                        "cache-control: only-if-cached, max-age=\"7\""),
+                    &cc);
+    assert_true(cc.max_stale.given && cc.max_stale.seconds == VERY_LARGE);
+    assert_true(cc.min_fresh.seconds == 5 && cc.max_age.seconds == 7 && cc.only_if_cached);
+    assert_false(cc.no_cache);
+    zq_policy_asked(rig_fields(&fields, "cache-control: max-stale=3"), &cc);
+    assert_int_equal(cc.max_stale.seconds, 3);
+    zq_policy_asked(rig_fields(&fields, "cache-control: max-stale=x"), &cc);
+    assert_true(cc.max_stale.given && cc.max_stale.seconds == 0);
+    /* 5.4 */
+    zq_policy_asked(rig_fields(&fields, "pragma: x, No-Cache"), &cc);
+    assert_true(cc.no_cache);
+    zq_policy_asked(rig_fields(&fields, "pragma: no-cache\ncache-control: max-age=1"), &cc);
+    assert_false(cc.no_cache);
+}
+
+static void field_lists(void **state)
+{
+    struct rig_fields fields;
+    const struct zq_fields *f =
+        rig_fields(&fields, "Cache-Control: no-cache=\"x-a, X-B\"\n"
+                            "Cache-Control: private=\"x-c\", max-age=\"x-d\"");
+
+    assert_true(zq_cache_control_names(f, ZQ_SLICE("X-A")));
+    assert_true(zq_cache_control_names(f, ZQ_SLICE("x-b")));
+    assert_true(zq_cache_control_names(f, ZQ_SLICE("x-c")));
+    assert_false(zq_cache_control_names(f, ZQ_SLICE("x-d")));
+}
 
 static void freshness_lifetimes(void **state)
 {
@@ -313,9 +521,14 @@ static void what_requests_say(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(storing),           cmocka_unit_test(freshness_lifetimes),
-        cmocka_unit_test(initial_ages),      cmocka_unit_test(growing_old),
+        cmocka_unit_test(storing),
+        cmocka_unit_test(freshness_lifetimes),
+        cmocka_unit_test(initial_ages),
+        cmocka_unit_test(growing_old),
         cmocka_unit_test(what_requests_say),
+        cmocka_unit_test(choosing),
+        cmocka_unit_test(asking),
+        cmocka_unit_test(field_lists),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
