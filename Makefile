@@ -152,6 +152,7 @@ coverage:
 	    --exclude-unreachable-branches --txt build/coverage/coverage.txt \
 	    --html-details build/coverage/index.html
 	@cat build/coverage/coverage.txt
+	@ci/coverage-gate build/cov
 
 ## lint        clang-format, cppcheck, clang-tidy, ruff and shellcheck
 lint:

@@ -1,5 +1,6 @@
 /* src/http/block.c, status.c, target.c: what an application's response becomes, and what of it is
  * refused; decoded paths. Pure functions. */
+#include "http/status.h"
 #include "zq/http.h"
 
 #include <setjmp.h>
@@ -270,6 +271,20 @@ static void reasons(void **state)
     assert_string_equal(zq_http_reason(0), "");
 }
 
+/* Every status that zq knows has a reason, a line's worth, and a sentence for its own answers. */
+static void every_status_is_explained(void **state)
+{
+    size_t known = 0;
+    (void)state;
+    for (unsigned status = 100; status < 600; status++) {
+        const char *reason = zq_http_reason(status), *sentence = zq_http_explain(status);
+        assert_true(strlen(reason) < 40 && strpbrk(reason, "\r\n") == NULL);
+        assert_true(strlen(sentence) > 0 && strlen(sentence) < 120);
+        known += *reason != '\0';
+    }
+    assert_in_range(known, 50, 70);
+}
+
 static void decode(const char *path, const char *expected)
 {
     struct zq_arena arena = {0};
@@ -320,6 +335,7 @@ int main(void)
         TEST(a_refusal_leaves_what_was_there),
         TEST(random_fields_stay_lines),
         TEST(reasons),
+        TEST(every_status_is_explained),
         TEST(paths),
     };
 
