@@ -76,14 +76,17 @@ static int take_token(const struct zq_config *c, struct zq_listeners *out,
 static bool is_loopback(int fd)
 {
     struct sockaddr_storage bound = {0};
+    struct sockaddr_in v4;
     socklen_t n = sizeof(bound);
 
     if (getsockname(fd, (struct sockaddr *)&bound, &n) < 0)
         return false;
     if (bound.ss_family == AF_INET6)
         return IN6_IS_ADDR_LOOPBACK(&((struct sockaddr_in6 *)(void *)&bound)->sin6_addr);
-    const struct sockaddr_in *v4 = (struct sockaddr_in *)(void *)&bound;
-    return ntohl(v4->sin_addr.s_addr) >> 24 == 127;
+    if (bound.ss_family != AF_INET)
+        return false;
+    memcpy(&v4, &bound, sizeof(v4));
+    return ntohl(v4.sin_addr.s_addr) >> 24 == 127;
 }
 
 static int open_tcp(const struct zq_config *c, struct zq_listeners *out,
