@@ -124,6 +124,7 @@ def run_all(targets, seconds, jobs):
 def afl(target, seconds):
     out = BUILD / "afl" / "out" / target
     shutil.rmtree(out, ignore_errors=True)
+    out.parent.mkdir(parents=True, exist_ok=True)
     corpus = BUILD / "afl" / "corpus"
     shutil.rmtree(corpus / target, ignore_errors=True)
     unpack(corpus, [target])

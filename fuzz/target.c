@@ -5,7 +5,8 @@
  * Invariants:
  *   - what is accepted of a request line is the whole of it: its parts, joined, are the line;
  *   - a target's parts are the target, and its form is the one that RFC 9112 3.2 permits;
- *   - a host is exactly what RFC 3986's grammar, read here once more, says it is;
+ *   - a host is exactly what RFC 3986's grammar, read here once more, says it is; but a comma,
+ * which would make a list of it, is refused;
  *   - decoding a path undoes percent-encoding, and leaves alone what is none. */
 #include "support/fuzz.h"
 
@@ -75,7 +76,7 @@ static bool is_host(struct zq_slice s)
     while (i < s.n && s.p[i] != ':') {
         if (is_escape(s, i))
             i += 3;
-        else if (is_alnum(s.p[i]) || is_in(s.p[i], "-._~!$&'()*+,;="))
+        else if (is_alnum(s.p[i]) || is_in(s.p[i], "-._~!$&'()*+;="))
             i++;
         else
             return false;
