@@ -79,7 +79,9 @@ static size_t respell(struct zq_field *out, size_t max, const struct zq_fields *
                 return 0;
             out[n++] = (struct zq_field){request->v[i].name, member};
         }
-        if (n == before && n < max)
+        if (n == before && n == max)
+            return 0;
+        if (n == before)
             out[n++] = request->v[i];
     }
     return n;
