@@ -337,7 +337,7 @@ int zq_cache_purge(struct zq_cache *cache, const struct zq_purge *purge, uint64_
 
 /* Enough for some 10 µs. */
 #define SWEEP_BUCKETS 1024
-#define SWEEP_SLOTS 64
+#define SWEEP_SLOTS 16
 
 static bool sweep_begin(struct zq_purges *purges)
 {
