@@ -35,13 +35,7 @@
 struct zq_cache;
 struct zq_entry;
 
-enum zq_cache_verdict {
-    ZQ_CACHE_HIT,
-    ZQ_CACHE_JOIN,
-    ZQ_CACHE_LEAD,
-    ZQ_CACHE_PASS,
-    ZQ_CACHE_NEVER
-};
+enum zq_cache_verdict { ZQ_CACHE_HIT, ZQ_CACHE_JOIN, ZQ_CACHE_LEAD, ZQ_CACHE_PASS, ZQ_CACHE_NEVER };
 
 /* Why a request was forwarded: the `fwd` values of RFC 9211 2.2. */
 #define ZQ_CACHE_FORWARDS(X)                                                                       \
@@ -92,9 +86,9 @@ struct zq_reader {
     struct zq_fields request;
     unsigned traits; /* what the request's fields mean to the cache */
     bool leads;      /* it gets the fields that are kept from all others */
-    bool shared;   /* attached to an entry that may change: look under its lock */
-    bool told;     /* notified since the last look */
-    bool released; /* the response is not for it */
+    bool shared;     /* attached to an entry that may change: look under its lock */
+    bool told;       /* notified since the last look */
+    bool released;   /* the response is not for it */
 };
 
 /* A writer: embedded in the fetch. */
