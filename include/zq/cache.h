@@ -263,7 +263,7 @@ bool zq_cache_sweep(struct zq_cache *cache);
 
 /* ---- looking into it ---- */
 
-/* Off: requests are passed on, and nothing new is stored or replayed; what is stored stays. On at
+/* Off: requests are passed on, and nothing is replayed; what is stored, or on its way, stays. On at
  * first. */
 void zq_cache_switch(struct zq_cache *cache, bool on);
 
