@@ -223,12 +223,20 @@ class Connection:
     # ---- sending
 
     def play(self, pieces, gap: float) -> None:
-        """All steps of the case; `pieces` splits the bytes of a send, `gap` seconds apart."""
-        at = 0
-        for step, value in self.case.steps:
+        """All steps of the case; `pieces` splits the bytes of a send, `gap` seconds apart. The
+        next request is sent together with the last piece."""
+        at, steps = 0, list(self.case.steps)
+        following = next_request(self.case) if self.case.next else b""
+        if steps[-1][0] != "send":
+            steps.append(("send", b""))
+        for i, (step, value) in enumerate(steps):
             if step == "send":
-                for piece in pieces(value, at):
+                split = pieces(value, at)
+                if i == len(steps) - 1:
+                    split[-1] += following
+                for piece in split[:-1]:
                     self.send(piece, gap)
+                self.send(split[-1], 0)
                 at += len(value)
             elif step == "pause":
                 self.receive(value, lambda: False)
@@ -239,8 +247,6 @@ class Connection:
                 with contextlib.suppress(OSError):
                     self.socket.shutdown(socket.SHUT_WR)
                 self.deaf = True
-        if self.case.next:
-            self.send(next_request(self.case), 0)
 
     def send(self, data: bytes, gap: float) -> None:
         end = time.monotonic() + 5 * self.patience

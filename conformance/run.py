@@ -119,7 +119,7 @@ def cuts(case: casefile.Case, limit: int) -> list[int]:
 
 def in_two(cut: int):
     def pieces(data: bytes, at: int) -> list[bytes]:
-        if not at < cut < at + len(data):
+        if not at < cut <= at + len(data):
             return [data]
         return [data[: cut - at], data[cut - at :]]
 
@@ -127,9 +127,8 @@ def in_two(cut: int):
 
 
 def in_bytes(data: bytes, at: int) -> list[bytes]:
-    """1-byte pieces, at most BYTES of them, and the rest at once."""
-    pieces = [data[i : i + 1] for i in range(min(len(data), BYTES))]
-    return pieces + [data[BYTES:]] if len(data) > BYTES else pieces
+    """1-byte pieces, at most BYTES of them, and the rest at once, which may be nothing."""
+    return [data[i : i + 1] for i in range(min(len(data), BYTES))] + [data[BYTES:]]
 
 
 # ---- what people read
