@@ -274,17 +274,14 @@ static void check_request(const struct zq_request *r)
     }
 }
 
+/* Whether 100 is still owed depends on what has arrived, and so does what an answer that does not
+ * wait for the content means for the connection. */
 static enum rig_mode choose_mode(const struct rig *rig, const struct zq_request *r)
 {
     uint64_t state = rig->modes + rig->n * 77;
-    if (rig->modes == 0)
+    if (rig->modes == 0 || r->expect_continue)
         return RIG_ECHO;
-    enum rig_mode mode = (enum rig_mode)(fuzz_random(&state) % RIG_MODES);
-    /* Whether 100 is still owed depends on what has arrived, and so does what an answer that does
-     * not wait for the content means for the connection. */
-    if (mode > RIG_LATER && (r->expect_continue || rig->never_kept))
-        return RIG_ECHO;
-    return mode;
+    return (enum rig_mode)(fuzz_random(&state) % RIG_MODES);
 }
 
 static struct rig_exchange *add_exchange(struct rig *rig, struct zq_exchange *exchange)

@@ -52,8 +52,7 @@ struct rig {
     uint64_t choppy; /* not 0: the socket takes a few bytes at a time, as this seed says */
     size_t room;
     /* the handler */
-    uint64_t modes;  /* a seed for what it does; 0: RIG_ECHO, always */
-    bool never_kept; /* RIG_EARLY and its like are RIG_ECHO */
+    uint64_t modes; /* a seed for what it does; 0: RIG_ECHO, always */
     struct rig_exchange exchanges[RIG_EXCHANGES_MAX];
     size_t n;
 };
