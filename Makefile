@@ -103,7 +103,7 @@ SHARED_OBJECTS := $(SHARED:src/%.c=$(SHARED_DIR)/%.o)
 
 ## help        this list
 help:
-	@sed -n 's/^## //p' Makefile fuzz/rules.mk
+	@sed -n 's/^## //p' Makefile conformance/rules.mk fuzz/rules.mk
 	@echo
 	@echo 'BUILD=release|debug|asan|tsan|cov  PYTHON=python3  CC=gcc|clang  PREFIX=/usr/local  DESTDIR='
 
@@ -262,6 +262,7 @@ endif
 QUIET_GOALS := help serve test test-asan test-tsan coverage lint format deps clean unit unit-build \
                $O/zq $O/libzq.a $O/tests/% $O/obj/% $(FUZZ_GOALS)
 include bench/rules.mk
+include conformance/rules.mk
 GOALS := $(or $(MAKECMDGOALS),build)
 ifneq ($(filter-out $(QUIET_GOALS),$(GOALS)),)
 PY_CONFIGS := $(shell ci/python-config $(if $(filter workers,$(GOALS)),--all) '$(PYTHON)')

@@ -5,7 +5,11 @@
 ## conformance zq against RFC 9110 and 9112, case by case; conformance-cut: and in pieces
 ## conformance-peers  the same cases on other servers, into results/conformance-<time>/
 
-.PHONY: conformance conformance-cut conformance-peers
+## conformance-readme  README's table, from the newest results/conformance-<time>/
+
+.PHONY: conformance conformance-cut conformance-peers conformance-readme
+
+QUIET_GOALS += conformance-readme
 
 conformance: build
 	@ZQ_BUILD_DIR='$(CURDIR)/$O' $(PYTHON) conformance/run.py --serve zq --strict --patience 20 $(CONFORMANCE)
@@ -14,3 +18,5 @@ conformance-cut: build
 conformance-peers: build
 	@conformance/setup
 	@ZQ_BUILD_DIR='$(CURDIR)/$O' $(PYTHON) conformance/peers.py
+conformance-readme:
+	@$(PYTHON) conformance/readme.py $(RESULTS)
