@@ -141,6 +141,11 @@ int zq_wire_encode_purge(struct zq_buf *out, const struct zq_wire_purge *purge);
 int zq_wire_encode_answer(struct zq_buf *out, const struct zq_wire_answer *answer);
 int zq_wire_encode_signal(struct zq_buf *out, enum zq_wire_type type, uint32_t stream,
                           unsigned flags); /* WANT, CANCEL, RESET */
+/* The same, without the bytes of the body, which the caller sends behind what was appended. */
+int zq_wire_encode_response_head(struct zq_buf *out, uint32_t stream,
+                                 const struct zq_wire_response *response, unsigned flags);
+int zq_wire_encode_body_head(struct zq_buf *out, uint32_t stream, size_t body_bytes,
+                             unsigned flags);
 /* Rewrites the stream number of a frame that was encoded at `frame` (a request that waited or is
  * tried again). */
 void zq_wire_restream(char *frame, uint32_t stream);

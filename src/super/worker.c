@@ -13,6 +13,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#define PAIR_SEND_BYTES (512 << 10) /* what the kernel may hold of a link, each way */
+
 static const struct {
     const char *name;
     unsigned follow;
@@ -132,11 +134,16 @@ void worker_on_control(struct super *s, struct worker *w)
 
 static int make_pairs(int64_t n, struct zq_control *a, struct zq_control *b)
 {
+    const int bytes = PAIR_SEND_BYTES;
+
     for (int64_t i = 0; i < n; i++) {
         int ends[2];
 
         if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends) < 0)
             return ZQ_EIO;
+        /* As far as the system allows; with the default they hold less than one window. */
+        setsockopt(ends[0], SOL_SOCKET, SO_SNDBUF, &bytes, sizeof(bytes));
+        setsockopt(ends[1], SOL_SOCKET, SO_SNDBUF, &bytes, sizeof(bytes));
         a->fds[a->n_fds++] = ends[0];
         b->fds[b->n_fds++] = ends[1];
     }

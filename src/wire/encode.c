@@ -1,23 +1,31 @@
 #include "wire/frame.h"
 
-/* Room for one frame with that payload, header written; NULL with `*error` set. */
-static char *open_frame(struct zq_buf *out, enum zq_wire_type type, uint32_t stream, unsigned flags,
-                        size_t length, int *error)
+/* Room for one frame with that payload, header written, but for its last `elsewhere` bytes, which
+ * the caller sends; NULL with `*error` set. */
+static char *open_frame_of(struct zq_buf *out, enum zq_wire_type type, uint32_t stream,
+                           unsigned flags, size_t length, size_t elsewhere, int *error)
 {
     if (length > ZQ_WIRE_PAYLOAD_MAX) {
         *error = ZQ_ELIMIT;
         return NULL;
     }
-    char *to = zq_buf_reserve(out, ZQ_WIRE_HEADER_SIZE + length);
+    size_t here = ZQ_WIRE_HEADER_SIZE + length - elsewhere;
+    char *to = zq_buf_reserve(out, here);
     if (to == NULL) {
         *error = ZQ_ENOMEM;
         return NULL;
     }
     struct wire_header header = {(uint32_t)length, stream, (uint8_t)type, (uint8_t)flags, 0};
     memcpy(to, &header, sizeof(header));
-    zq_buf_commit(out, ZQ_WIRE_HEADER_SIZE + length);
+    zq_buf_commit(out, here);
     *error = 0;
     return to + ZQ_WIRE_HEADER_SIZE;
+}
+
+static char *open_frame(struct zq_buf *out, enum zq_wire_type type, uint32_t stream, unsigned flags,
+                        size_t length, int *error)
+{
+    return open_frame_of(out, type, stream, flags, length, 0, error);
 }
 
 static char *put(char *to, const void *p, size_t n)
@@ -81,8 +89,9 @@ int zq_wire_encode_request(struct zq_buf *out, uint32_t stream, const struct zq_
     return 0;
 }
 
-int zq_wire_encode_response(struct zq_buf *out, uint32_t stream, const struct zq_wire_response *r,
-                            unsigned flags)
+/* `copied`: of the body's bytes; the others follow elsewhere. */
+static int encode_response(struct zq_buf *out, uint32_t stream, const struct zq_wire_response *r,
+                           unsigned flags, size_t copied)
 {
     struct wire_response_head head = {(uint16_t)r->status, (uint16_t)r->fields.n};
     int error;
@@ -90,13 +99,26 @@ int zq_wire_encode_response(struct zq_buf *out, uint32_t stream, const struct zq
     if (r->fields.n > UINT16_MAX)
         return ZQ_ELIMIT;
     size_t length = sizeof(head) + fields_length(&r->fields) + r->body.n;
-    char *to = open_frame(out, ZQ_WIRE_RESPONSE, stream, flags, length, &error);
+    char *to =
+        open_frame_of(out, ZQ_WIRE_RESPONSE, stream, flags, length, r->body.n - copied, &error);
     if (to == NULL)
         return error;
     to = put(to, &head, sizeof(head));
     to = put_fields(to, &r->fields);
-    put(to, r->body.p, r->body.n);
+    put(to, r->body.p, copied);
     return 0;
+}
+
+int zq_wire_encode_response(struct zq_buf *out, uint32_t stream, const struct zq_wire_response *r,
+                            unsigned flags)
+{
+    return encode_response(out, stream, r, flags, r->body.n);
+}
+
+int zq_wire_encode_response_head(struct zq_buf *out, uint32_t stream,
+                                 const struct zq_wire_response *r, unsigned flags)
+{
+    return encode_response(out, stream, r, flags, 0);
 }
 
 int zq_wire_encode_body(struct zq_buf *out, uint32_t stream, struct zq_slice body, unsigned flags)
@@ -108,6 +130,14 @@ int zq_wire_encode_body(struct zq_buf *out, uint32_t stream, struct zq_slice bod
         return error;
     put(to, body.p, body.n);
     return 0;
+}
+
+int zq_wire_encode_body_head(struct zq_buf *out, uint32_t stream, size_t body_bytes, unsigned flags)
+{
+    int error;
+
+    open_frame_of(out, ZQ_WIRE_BODY, stream, flags, body_bytes, body_bytes, &error);
+    return error;
 }
 
 int zq_wire_encode_number(struct zq_buf *out, enum zq_wire_type type, uint32_t stream,

@@ -39,7 +39,7 @@ PyObject *zq_bridge_ask_purge(PyObject *self, PyObject *args)
     purge.soft = soft != 0;
     purge.text = zq_slice(text, (size_t)n);
     purge.number = ++link->question;
-    return sent(link, zq_wire_encode_purge(&link->out, &purge));
+    return sent(link, zq_wire_encode_purge(&link->out.frames, &purge));
 }
 
 PyObject *zq_bridge_ask_info(PyObject *self, PyObject *unused)
@@ -48,7 +48,7 @@ PyObject *zq_bridge_ask_info(PyObject *self, PyObject *unused)
 
     if (link == NULL)
         return NULL;
-    return sent(link, zq_wire_encode_number(&link->out, ZQ_WIRE_INFO, 0, ++link->question));
+    return sent(link, zq_wire_encode_number(&link->out.frames, ZQ_WIRE_INFO, 0, ++link->question));
 }
 
 PyObject *zq_bridge_notify_answer(PyObject *self, PyObject *callable)

@@ -34,7 +34,7 @@ static bool is_idle(const struct zq_bridge *b)
     if (b->n_requests > 0)
         return false;
     for (const struct zq_node *n = b->links.next; n != &b->links; n = n->next)
-        if (ZQ_CONTAINER(n, struct zq_link, node)->out.n > 0)
+        if (zq_output_bytes(&ZQ_CONTAINER(n, struct zq_link, node)->out) > 0)
             return false;
     return true;
 }

@@ -7,12 +7,14 @@
 
 #include <errno.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #define READ_BYTES (64u << 10)
 #define WRITE_EARLY_BYTES                                                                          \
-    (256u << 10) /* more output than this does not wait for the turn's end                         \
-                  */
+    (256u << 10)    /* more output than this does not wait for the turn's end                      \
+                     */
+#define RUNS_MAX 64 /* of one sendmsg */
 #define BUCKETS_AT_FIRST 64u
 
 /* ---- the table of streams ---- */
@@ -104,16 +106,34 @@ static void call_loop(struct zq_link *link, enum zq_name method, PyObject *callb
     Py_XDECREF(fd);
 }
 
+static void wait_for_room(struct zq_link *link)
+{
+    link->blocked = true;
+    call_loop(link, ZQ_NAME_add_writer, link->on_writable);
+}
+
+static size_t length_of(const struct iovec *v, int n)
+{
+    size_t bytes = 0;
+
+    for (int i = 0; i < n; i++)
+        bytes += v[i].iov_len;
+    return bytes;
+}
+
 static void write_out(struct zq_link *link)
 {
-    while (link->out.n > 0 && !link->blocked && !link->broken) {
-        ssize_t n =
-            send(link->fd, zq_buf_data(&link->out), link->out.n, MSG_NOSIGNAL | MSG_DONTWAIT);
+    while (zq_output_bytes(&link->out) > 0 && !link->blocked && !link->broken) {
+        struct iovec v[RUNS_MAX];
+        int n_runs = zq_output_gather(&link->out, v, RUNS_MAX);
+        struct msghdr message = {.msg_iov = v, .msg_iovlen = (size_t)n_runs};
+        ssize_t n = sendmsg(link->fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
         if (n >= 0) {
-            zq_buf_consume(&link->out, (size_t)n);
+            zq_output_consume(&link->out, (size_t)n);
+            if ((size_t)n < length_of(v, n_runs))
+                wait_for_room(link); /* asking once more would only tell the same */
         } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
-            link->blocked = true;
-            call_loop(link, ZQ_NAME_add_writer, link->on_writable);
+            wait_for_room(link);
         } else if (errno == EPIPE || errno == ECONNRESET) {
             link->broken = true; /* the front is gone; reading will say the same */
         } else if (errno != EINTR) {
@@ -140,7 +160,8 @@ void zq_link_flush_soon(struct zq_link *link)
 {
     if (link->reading || link->fd < 0)
         return; /* on_readable ends with a flush */
-    if ((link->n_streams == 0 || link->out.n > WRITE_EARLY_BYTES) && !link->broken) {
+    if ((link->n_streams == 0 || zq_output_bytes(&link->out) > WRITE_EARLY_BYTES) &&
+        !link->broken) {
         write_out(link);
         if (!link->broken && zq_list_empty(&link->held))
             return;
@@ -161,7 +182,7 @@ static void flush(struct zq_link *link)
     write_out(link);
     if (link->broken)
         zq_link_close(link);
-    else if (link->out.n == 0)
+    else if (zq_output_bytes(&link->out) == 0)
         zq_bridge_check_idle(link->bridge);
 }
 
@@ -181,7 +202,7 @@ static int open_stream(struct zq_link *link, const struct zq_wire_frame *frame)
     struct zq_request *r = zq_request_new(link, &wire);
     if (r == NULL) {
         PyErr_WriteUnraisable((PyObject *)link);
-        return zq_wire_encode_signal(&link->out, ZQ_WIRE_RESET, frame->stream, 0);
+        return zq_wire_encode_signal(&link->out.frames, ZQ_WIRE_RESET, frame->stream, 0);
     }
     error = zq_stream_open(&r->stream, link, frame->stream, wire.body, frame->flags & ZQ_WIRE_END);
     if (error == 0)
@@ -218,7 +239,7 @@ static int dispatch(struct zq_link *link, const struct zq_wire_frame *frame)
     case ZQ_WIRE_PING:
         if (zq_wire_decode_number(frame, &number) < 0)
             return ZQ_EPROTO;
-        return zq_wire_encode_number(&link->out, ZQ_WIRE_PONG, 0, number);
+        return zq_wire_encode_number(&link->out.frames, ZQ_WIRE_PONG, 0, number);
     case ZQ_WIRE_ANSWER:
         return zq_ask_answered(link, frame);
     default:
@@ -395,7 +416,7 @@ void zq_link_close(struct zq_link *link)
     zq_ask_lost(link);
     close(fd);
     zq_buf_fini(&link->in);
-    zq_buf_fini(&link->out);
+    zq_output_fini(&link->out);
     zq_list_remove(&link->node);
     zq_bridge_check_idle(link->bridge);
     Py_DECREF(link);
@@ -438,7 +459,7 @@ static void link_dealloc(PyObject *self)
     Py_CLEAR(link->bridge);
     zq_scope_cache_fini(&link->scopes);
     zq_buf_fini(&link->in);
-    zq_buf_fini(&link->out);
+    zq_output_fini(&link->out);
     zq_arena_fini(&link->arena);
     PyMem_Free(link->table);
     link->magic = 0;

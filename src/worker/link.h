@@ -9,6 +9,7 @@
 #define ZQ_WORKER_LINK_H
 
 #include "worker/bridge.h"
+#include "worker/output.h"
 #include "worker/scope.h"
 #include "worker/stream.h"
 
@@ -18,7 +19,8 @@ struct zq_link {
     struct zq_bridge *bridge; /* owned */
     struct zq_node node;      /* among the bridge's links while open */
     int fd;                   /* owned; -1 once closed */
-    struct zq_buf in, out;
+    struct zq_buf in;
+    struct zq_output out;
     struct zq_arena arena; /* of the request being decoded */
     struct zq_stream **table;
     size_t n_streams, n_buckets;

@@ -81,7 +81,7 @@ static void encoded(struct zq_stream *s, int error)
 
 static void reset(struct zq_stream *s, enum zq_stream_state state)
 {
-    encoded(s, zq_wire_encode_signal(&s->link->out, ZQ_WIRE_RESET, s->id, 0));
+    encoded(s, zq_wire_encode_signal(&s->link->out.frames, ZQ_WIRE_RESET, s->id, 0));
     finish(s, state);
 }
 
@@ -142,7 +142,7 @@ static void give_credit(struct zq_stream *s, size_t taken)
     s->owed += (uint32_t)taken;
     if (s->body_ended || s->link == NULL || s->owed < ZQ_WIRE_REQUEST_WINDOW / 4)
         return;
-    encoded(s, zq_wire_encode_number(&s->link->out, ZQ_WIRE_CREDIT, s->id, s->owed));
+    encoded(s, zq_wire_encode_number(&s->link->out.frames, ZQ_WIRE_CREDIT, s->id, s->owed));
     s->window += s->owed;
     s->owed = 0;
     zq_link_flush_soon(s->link);
@@ -173,7 +173,7 @@ void zq_stream_want(struct zq_stream *s)
     if (s->wanted || s->body_ended || s->link == NULL)
         return;
     s->wanted = true;
-    encoded(s, zq_wire_encode_signal(&s->link->out, ZQ_WIRE_WANT, s->id, 0));
+    encoded(s, zq_wire_encode_signal(&s->link->out.frames, ZQ_WIRE_WANT, s->id, 0));
     zq_link_flush_soon(s->link);
 }
 
@@ -222,31 +222,55 @@ static void add_length(struct zq_stream *s, uint64_t length)
         (struct zq_field){ZQ_SLICE("content-length"), zq_slice(s->length_text, (size_t)n)};
 }
 
+/* What is long enough is not copied: it lies in `holder`, or that is NULL. */
+static bool is_referred(PyObject *holder, size_t n)
+{
+    return holder != NULL && n >= ZQ_OUTPUT_REFER_LEAST;
+}
+
+static int put_part(struct zq_stream *s, struct zq_slice part, PyObject *holder, unsigned flags)
+{
+    struct zq_output *out = &s->link->out;
+
+    if (!is_referred(holder, part.n))
+        return zq_wire_encode_body(&out->frames, s->id, part, flags);
+    int error = zq_wire_encode_body_head(&out->frames, s->id, part.n, flags);
+    return error < 0 ? error : zq_output_refer(out, holder, part.p, part.n);
+}
+
 /* Sends `body`, whose credit is taken already, in frames of a size that the wire likes. */
-static void put_body(struct zq_stream *s, struct zq_slice body, bool end)
+static void put_body(struct zq_stream *s, struct zq_slice body, PyObject *holder, bool end)
 {
     do {
         size_t n = body.n < ZQ_WIRE_BODY_MAX ? body.n : ZQ_WIRE_BODY_MAX;
         unsigned flags = end && n == body.n ? ZQ_WIRE_END : 0;
-        encoded(s, zq_wire_encode_body(&s->link->out, s->id, zq_slice(body.p, n), flags));
+        encoded(s, put_part(s, zq_slice(body.p, n), holder, flags));
         body = zq_slice(body.p + n, body.n - n);
     } while (body.n > 0);
 }
 
+static int put_head(struct zq_stream *s, struct zq_slice part, PyObject *holder, unsigned flags)
+{
+    struct zq_output *out = &s->link->out;
+    struct zq_wire_response response = {s->head->status, {s->head->v, s->head->n}, part};
+
+    if (!is_referred(holder, part.n))
+        return zq_wire_encode_response(&out->frames, s->id, &response, flags);
+    int error = zq_wire_encode_response_head(&out->frames, s->id, &response, flags);
+    return error < 0 ? error : zq_output_refer(out, holder, part.p, part.n);
+}
+
 /* RESPONSE, with as much of `body` as fits, and the rest behind it. */
-static void put_response(struct zq_stream *s, struct zq_slice body, bool end)
+static void put_response(struct zq_stream *s, struct zq_slice body, PyObject *holder, bool end)
 {
     size_t n = body.n < ZQ_WIRE_BODY_MAX ? body.n : ZQ_WIRE_BODY_MAX;
     bool whole = n == body.n;
 
     if (end && !whole)
         add_length(s, body.n);
-    struct zq_wire_response response = {
-        s->head->status, {s->head->v, s->head->n}, zq_slice(body.p, n)};
-    encoded(s, zq_wire_encode_response(&s->link->out, s->id, &response,
-                                       whole && end ? ZQ_WIRE_END : 0));
+    encoded(s, put_head(s, zq_slice(body.p, n), holder, whole && end ? ZQ_WIRE_END : 0));
     if (!whole)
-        put_body(s, zq_slice(body.p + n, body.n - n), end);
+        put_body(s, zq_slice(body.p + n, body.n - n), holder, end);
     zq_head_free(s->head);
     s->head = NULL;
 }
@@ -258,9 +282,9 @@ static void put_held(struct zq_stream *s, bool end)
     bool first = s->state == ZQ_STREAM_HELD;
 
     if (first)
-        put_response(s, body, end);
+        put_response(s, body, s->body, end);
     else if (body.n > 0 || end)
-        put_body(s, body, end);
+        put_body(s, body, s->body, end);
     zq_list_remove(&s->held);
     Py_CLEAR(s->body);
     zq_buf_fini(&s->bodies);
@@ -298,7 +322,7 @@ static void pump(struct zq_stream *s)
     bool last = n == left, end = last && s->end_given;
 
     if (n > 0 || end)
-        put_body(s, zq_slice(p, n), end);
+        put_body(s, zq_slice(p, n), s->rest, end);
     s->credit -= (uint32_t)n;
     s->rest_offset += n;
     if (last)

@@ -112,6 +112,25 @@ static void response_goes_there_and_back(void **state)
     zq_buf_fini(&out);
 }
 
+/* A head with the body's bytes behind it is the same frame. */
+static void a_body_may_lie_elsewhere(void **state)
+{
+    struct zq_buf whole = {0}, parts = {0};
+    struct zq_wire_response r = {200, {two_fields, 2}, ZQ_SLICE("a body")};
+
+    (void)state;
+    assert_int_equal(zq_wire_encode_response(&whole, 3, &r, 0), 0);
+    assert_int_equal(zq_wire_encode_body(&whole, 3, r.body, ZQ_WIRE_END), 0);
+    assert_int_equal(zq_wire_encode_response_head(&parts, 3, &r, 0), 0);
+    assert_int_equal(zq_buf_append(&parts, r.body.p, r.body.n), 0);
+    assert_int_equal(zq_wire_encode_body_head(&parts, 3, r.body.n, ZQ_WIRE_END), 0);
+    assert_int_equal(zq_buf_append(&parts, r.body.p, r.body.n), 0);
+    assert_slice(bytes_of(&parts), bytes_of(&whole));
+    assert_int_equal(zq_wire_encode_body_head(&parts, 3, ZQ_WIRE_PAYLOAD_MAX + 1, 0), ZQ_ELIMIT);
+    zq_buf_fini(&whole);
+    zq_buf_fini(&parts);
+}
+
 /* Every prefix of a stream of frames is "not yet", and says how much is needed once it can. */
 static void prefixes_are_incomplete(void **state)
 {
@@ -311,6 +330,7 @@ int main(void)
         cmocka_unit_test(request_goes_there_and_back),
         cmocka_unit_test(a_path_without_escapes_is_sent_once),
         cmocka_unit_test(response_goes_there_and_back),
+        cmocka_unit_test(a_body_may_lie_elsewhere),
         cmocka_unit_test(prefixes_are_incomplete),
         cmocka_unit_test(headers_that_no_peer_may_send_are_refused),
         cmocka_unit_test(numbers),
