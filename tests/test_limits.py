@@ -1,5 +1,6 @@
 """Every limit and every timeout has its named answer, and Date on it."""
 
+import contextlib
 import re
 import socket
 import time
@@ -272,6 +273,22 @@ def test_limit_connections_503():
                 assert c.closed()  # it would hold the place of another
             assert server.get(cached).body == b"warm"
         wait_for(lambda: server.get("/").status == 200, "connections are free again")
+
+
+def test_connections_over_the_limit_leave_those_before_them_alone():
+    """Counted over all threads, and given back when they go, whichever thread had them."""
+    with serve("basic:app", "--limit-connections=4", "--front-threads=4") as server:
+        for _ in range(3):
+            with contextlib.ExitStack() as stack:
+
+                def place():  # those that have gone may keep theirs for a moment
+                    client = stack.enter_context(server.client())
+                    return client if client.request("/").status == 200 else None
+
+                first = [wait_for(place, "a place for a connection") for _ in range(4)]
+                more = [stack.enter_context(server.client()) for _ in range(20)]
+                assert {client.request("/").status for client in more} == {503}
+                assert {client.request("/").status for client in first} == {200}
 
 
 def test_ten_thousand_idle_connections():

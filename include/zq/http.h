@@ -34,6 +34,7 @@
 #include "zq/field.h"
 #include "zq/loop.h"
 
+#include <stdatomic.h>
 #include <sys/uio.h>
 
 enum zq_method {
@@ -120,6 +121,11 @@ struct zq_http_server *zq_exchange_server(struct zq_exchange *exchange);
 /* Takes over an accepted socket (non-blocking, close-on-exec). */
 void zq_http_accept(struct zq_http_server *server, int fd);
 size_t zq_http_connections(const struct zq_http_server *server); /* open ones, lingering included */
+/* There are --limit-connections places for them, in several servers together: `taken`. Who came
+ * when all were taken has none, and takes none from those who come later. */
+void zq_http_share_places(struct zq_http_server *server, atomic_size_t *taken);
+/* Is its connection without a place, and still none free? */
+bool zq_exchange_is_excess(struct zq_exchange *exchange);
 
 /* From now on every response carries Connection: close and idle connections close at once. A
  * connection of which a first byte was read is answered; a new one that has sent nothing yet gets

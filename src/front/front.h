@@ -49,11 +49,10 @@ struct front_thread {
     struct zq_node waiting; /* struct fetch: no worker was there for them, oldest first */
     struct zq_node fetches; /* struct fetch: all others that are under way */
     struct front_listener listeners[FRONT_LISTENERS_MAX];
-    struct zq_arena scratch;   /* for one frame */
-    struct zq_buf block;       /* for one response head */
-    struct zq_buf line;        /* for one line of the access log */
-    atomic_size_t connections; /* published for --limit-connections */
-    time_t wall;               /* the wall clock at wall_ms */
+    struct zq_arena scratch; /* for one frame */
+    struct zq_buf block;     /* for one response head */
+    struct zq_buf line;      /* for one line of the access log */
+    time_t wall;             /* the wall clock at wall_ms */
     int64_t wall_ms;
 };
 
@@ -70,6 +69,7 @@ struct front {
     char *admin_token;         /* of requests over TCP; NULL: none may */
     struct front_admin *admin; /* admin.c */
     atomic_uint generation;    /* of the workers that get new requests */
+    atomic_size_t placed;      /* connections of all threads, at most --limit-connections */
     atomic_uint calls;         /* requests in the application, for --limit-concurrency */
     atomic_uint busy_threads;  /* while draining: those with connections left */
     atomic_bool draining;
@@ -82,7 +82,6 @@ int front_thread_init(struct front *front, unsigned index);
 int front_thread_listen(struct front_thread *thread);
 void front_thread_drain(struct front_thread *thread);
 void front_thread_fini(struct front_thread *thread);
-size_t front_connections(struct front_thread *thread); /* of all threads; publishes this one's */
 time_t front_wall_clock(struct front_thread *thread);
 
 /* Runs `run(thread, argument)` on that thread's loop, soon. 0 or ZQ_ENOMEM. */

@@ -63,12 +63,10 @@ static bool too_many_calls(const struct front *front)
 }
 
 /* Connections over the limit are taken for the sake of warm hits, but not kept when they turn out
- * to want more. */
+ * to want more. Those that were there before them stay. */
 static bool too_many_connections(struct serving *s)
 {
-    int64_t limit = s->thread->front->config->limit_connections;
-
-    if (limit == 0 || front_connections(s->thread) <= (uint64_t)limit)
+    if (!zq_exchange_is_excess(s->exchange))
         return false;
     zq_exchange_close_after(s->exchange);
     return true;

@@ -20,7 +20,11 @@ int front_thread_init(struct front *front, unsigned index)
     if (thread->loop == NULL)
         return ZQ_EIO;
     thread->server = zq_http_server_new(thread->loop, front->config, &serve_handler, thread);
-    return thread->server != NULL ? 0 : ZQ_ENOMEM;
+    if (thread->server == NULL)
+        return ZQ_ENOMEM;
+    if (front->config->limit_connections > 0)
+        zq_http_share_places(thread->server, &front->placed);
+    return 0;
 }
 
 static void on_accept(struct zq_acceptor *acceptor, int fd)
@@ -28,7 +32,6 @@ static void on_accept(struct zq_acceptor *acceptor, int fd)
     struct front_listener *listener = ZQ_CONTAINER(acceptor, struct front_listener, acceptor);
 
     zq_http_accept(listener->thread->server, fd);
-    front_connections(listener->thread);
 }
 
 int front_thread_listen(struct front_thread *thread)
@@ -87,20 +90,6 @@ void front_thread_fini(struct front_thread *thread)
     zq_buf_fini(&thread->line);
     if (thread->loop != NULL)
         zq_loop_free(thread->loop);
-}
-
-size_t front_connections(struct front_thread *thread)
-{
-    struct front *front = thread->front;
-    size_t all = 0;
-
-    if (front->config->limit_connections == 0)
-        return 0;
-    atomic_store_explicit(&thread->connections, zq_http_connections(thread->server),
-                          memory_order_relaxed);
-    for (unsigned i = 0; i < front->n_threads; i++)
-        all += atomic_load_explicit(&front->threads[i].connections, memory_order_relaxed);
-    return all;
 }
 
 /* Dates have whole seconds: a clock read a quarter of a second ago will do. */

@@ -280,6 +280,7 @@ void zq_conn_new(struct zq_http_server *server, int fd)
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)); /* fails for Unix sockets: fine */
     zq_list_append(&server->connections, &conn->node);
     server->n_connections++;
+    zq_conn_take_place(conn);
     int64_t timeout = server->config->timeout_request_header;
     if (server->draining && (timeout == 0 || timeout > ZQ_DRAIN_PATIENCE_MS))
         timeout = ZQ_DRAIN_PATIENCE_MS;
@@ -298,6 +299,8 @@ static void conn_free(struct zq_conn *conn)
     struct zq_http_server *server = conn->server;
     zq_list_remove(&conn->node);
     server->n_connections--;
+    if (conn->placed)
+        atomic_fetch_sub_explicit(server->taken, 1, memory_order_relaxed);
     if (conn->exchange != NULL)
         zq_exchange_free(conn->exchange);
     zq_buf_fini(&conn->in);

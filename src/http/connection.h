@@ -48,6 +48,7 @@ struct zq_conn {
     uint8_t inside;     /* depth of zq_conn_enter */
     bool feeding;       /* input is being taken; whoever makes it possible to go on need not ask */
     bool fresh;         /* not a byte was ever read */
+    bool placed;        /* it has one of --limit-connections */
     bool skipped_crlf;  /* the one empty line before a request (RFC 9112 2.2) */
     bool peer_finished; /* the client has sent its last byte */
     bool deaf;          /* EPOLLIN was switched off: there is input that must wait */
@@ -131,6 +132,7 @@ struct zq_http_server {
     void *user;
     struct zq_node connections;
     size_t n_connections;
+    atomic_size_t *taken; /* places, by several servers' connections; NULL: no limit */
     struct zq_http_exchange *free_exchanges;
     size_t n_free;
     char *scratch; /* of ZQ_SCRATCH_SIZE: where every read goes first */
@@ -172,6 +174,8 @@ static inline int64_t zq_conn_deadline(const struct zq_conn *conn, int64_t timeo
 
 /* ---- server.c ---- */
 
+/* Takes a place of --limit-connections, unless it has one; false when there is none. */
+bool zq_conn_take_place(struct zq_conn *conn);
 /* Calls on_empty if that is due; the server may be gone behind it. */
 void zq_http_server_check_empty(struct zq_http_server *server);
 

@@ -74,6 +74,29 @@ size_t zq_http_connections(const struct zq_http_server *server)
     return server->n_connections;
 }
 
+void zq_http_share_places(struct zq_http_server *server, atomic_size_t *taken)
+{
+    ZQ_CHECK(server, SERVER_MAGIC);
+    server->taken = taken;
+}
+
+bool zq_conn_take_place(struct zq_conn *conn)
+{
+    const struct zq_http_server *server = conn->server;
+    if (conn->placed || server->taken == NULL)
+        return true;
+    size_t before = atomic_fetch_add_explicit(server->taken, 1, memory_order_relaxed);
+    conn->placed = before < (uint64_t)server->config->limit_connections;
+    if (!conn->placed)
+        atomic_fetch_sub_explicit(server->taken, 1, memory_order_relaxed);
+    return conn->placed;
+}
+
+bool zq_exchange_is_excess(struct zq_exchange *exchange)
+{
+    return !zq_conn_take_place(zq_exchange_of(exchange)->conn);
+}
+
 void zq_http_server_check_empty(struct zq_http_server *server)
 {
     void (*on_empty)(struct zq_http_server *) = server->on_empty;
