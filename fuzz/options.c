@@ -103,6 +103,20 @@ static int parse(const struct arguments *a, struct zq_buf *out)
     return rc;
 }
 
+/* A switch takes no separate value. */
+static bool is_switch(struct zq_slice name)
+{
+    enum { STRING, LIST, INT, PORT, BOOL, SIZE, DURATION, MODE, CHOICE, PATH };
+    static const char *const switches[] = {
+#define OPTION(kind, field, name, metavar, value, help) (kind) == BOOL ? "--" name : "",
+#include "zq/options.def"
+    };
+    for (size_t i = 0; i < ZQ_ARRAY_SIZE(switches); i++)
+        if (zq_slice_eq(name, zq_slice_str(switches[i])))
+            return true;
+    return false;
+}
+
 /* `--name=value` as two arguments, where that is no other option's beginning. */
 static void split(struct arguments *out, const struct arguments *from)
 {
@@ -110,16 +124,11 @@ static void split(struct arguments *out, const struct arguments *from)
     for (int i = 0; i < from->n; i++) {
         struct zq_slice s = zq_slice_str(from->v[i]);
         const char *equals = strchr(s.p, '=');
+        struct zq_slice name = zq_slice(s.p, equals != NULL ? (size_t)(equals - s.p) : s.n);
         end |= strcmp(s.p, "--") == 0;
         bool splits = !end && strncmp(s.p, "--", 2) == 0 && equals != NULL &&
-                      strncmp(equals + 1, "--", 2) != 0;
-        /* A switch takes no separate value. */
-        static const char *const switches[] = {"factory", "access-log",    "proxy-headers",
-                                               "cache",   "server-header", "date-header"};
-        for (size_t j = 0; j < ZQ_ARRAY_SIZE(switches) && splits; j++)
-            splits = (size_t)(equals - s.p) != strlen(switches[j]) + 2 ||
-                     strncmp(s.p + 2, switches[j], strlen(switches[j])) != 0;
-        add(out, splits ? zq_slice(s.p, (size_t)(equals - s.p)) : s);
+                      strncmp(equals + 1, "--", 2) != 0 && !is_switch(name);
+        add(out, splits ? name : s);
         if (splits)
             add(out, zq_slice_str(equals + 1));
     }
