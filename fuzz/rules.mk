@@ -27,27 +27,27 @@ fuzz_make = ci/setup $3 && $(MAKE) --no-print-directory BUILD=$1 CC=$2 PYTHON='$
 
 ## fuzz        every fuzz target for TIME= seconds (60), in parallel; finds go to fuzz/regressions
 fuzz:
-	@$(call fuzz_make,fuzz,clang,fuzz)
+	+@$(call fuzz_make,fuzz,clang,fuzz)
 	@$(PYTHON) fuzz/run.py all --time $(TIME)
 
 ## fuzz-one    the fuzz target T= for TIME= seconds
 fuzz-one:
-	@$(call fuzz_make,fuzz,clang,fuzz)
+	+@$(call fuzz_make,fuzz,clang,fuzz)
 	@$(PYTHON) fuzz/run.py one --time $(TIME) $(T)
 
 ## fuzz-afl    the fuzz target T= with AFL++ for TIME= seconds
 fuzz-afl:
-	@$(call fuzz_make,afl,afl-clang-fast,afl)
+	+@$(call fuzz_make,afl,afl-clang-fast,afl)
 	@$(PYTHON) fuzz/run.py afl --time $(TIME) $(T)
 
 ## fuzz-min    fold what fuzzing has found into fuzz/corpus, minimised
 fuzz-min:
-	@$(call fuzz_make,fuzz,clang,fuzz)
+	+@$(call fuzz_make,fuzz,clang,fuzz)
 	@$(PYTHON) fuzz/run.py min $(T)
 
 ## fuzz-coverage  what the corpora reach; text and HTML in build/fuzz-coverage
 fuzz-coverage:
-	@$(call fuzz_make,fuzzcov,clang,fuzz)
+	+@$(call fuzz_make,fuzzcov,clang,fuzz)
 	@$(PYTHON) fuzz/run.py coverage
 
 # What a sanitizer says of the live server fails the run (ci/test).
