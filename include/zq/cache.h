@@ -101,6 +101,9 @@ struct zq_writer {
      * out without Range, If-Range, If-None-Match and If-Modified-Since (RFC 9111 3.3, 4.3.1), and
      * zq_answer_choose applies them to what comes. */
     bool whole;
+    /* Set by zq_cache_get, and borrowed until the head or the end: the validators of a stored
+     * response, for If-None-Match and If-Modified-Since; p is NULL: none. A 304 answers them. */
+    struct zq_slice etag, last_modified;
 };
 
 struct zq_cache *zq_cache_new(uint64_t size_bytes); /* 0: nothing is ever stored */
@@ -116,6 +119,7 @@ struct zq_cache_rules {
     bool set_cookie;  /* responses with Set-Cookie may be stored */
     bool rfc_cookies; /* requests with Cookie are like any other */
     bool directives;  /* what a request's Cache-Control and Pragma ask for counts */
+    int64_t grace_ms; /* stale responses are used so long where the application is out of reach */
 };
 /* Before other threads know the cache. */
 void zq_cache_set_rules(struct zq_cache *cache, const struct zq_cache_rules *rules);
@@ -123,7 +127,9 @@ void zq_cache_set_rules(struct zq_cache *cache, const struct zq_cache_rules *rul
 /* Decides for a request and attaches `reader` (its notify set by the caller). For LEAD and PASS it
  * also opens `writer` (its notify set by the caller) on the new entry; HIT and JOIN leave it
  * alone. `*forward` says why it is no hit. `may_join` false: this request must go by itself (it
- * was released from a fetch before). Returns a verdict or ZQ_ENOMEM. */
+ * was released from a fetch before). A HIT with `writer` opened is stale (RFC 5861 3): the caller
+ * fetches, too, by GET and with this request's fields, but the reader does not wait for that.
+ * Returns a verdict or ZQ_ENOMEM. */
 int zq_cache_get(struct zq_cache *cache, const struct zq_cache_request *request, int64_t now_ms,
                  bool may_join, struct zq_reader *reader, struct zq_writer *writer,
                  enum zq_cache_forward *forward);
@@ -161,6 +167,11 @@ int zq_entry_append(struct zq_writer *writer, struct zq_slice data);
  * does content of another length than announced. Closes the writer and its reference. */
 void zq_entry_finish(struct zq_writer *writer, bool complete);
 
+/* There will be no head: the stored response that the request would have replaced goes to all
+ * instead, where it permits that (RFC 5861 4) or, with `disconnected`, the rules do (RFC 9111
+ * 4.2.4). True: done, and the writer is closed. */
+bool zq_entry_serve_stale(struct zq_writer *writer, bool disconnected, int64_t now_ms);
+
 /* There will be no head: every reader gets this status to answer with. Closes the writer. */
 void zq_entry_fail(struct zq_writer *writer, unsigned status);
 
@@ -191,6 +202,7 @@ struct zq_entry_info {
     int64_t content_length; /* as announced, or as it turned out; -1 while not known */
     bool close;
     bool stored;         /* it is in the store, or will be when it is complete */
+    bool had_content;    /* the content was stored before: validated, or stale for an error */
     int64_t age_s;       /* current age (RFC 9111 4.2.3) at `now_ms` */
     int64_t remaining_s; /* of freshness; negative when stale */
 };

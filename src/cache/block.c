@@ -81,3 +81,32 @@ size_t zq_block_part(char *to, struct zq_slice block, const struct zq_fields *re
     char *end = copy_lines(at, lines, response, cc.names_fields, true);
     return (size_t)(end - at);
 }
+
+static bool is_hidden(struct zq_slice name)
+{
+    return zq_slice_ieq(name, ZQ_SLICE("zq-cache-control")) ||
+           zq_slice_ieq(name, ZQ_SLICE("cache-tag")) ||
+           zq_slice_ieq(name, ZQ_SLICE("surrogate-key"));
+}
+
+static char *put(char *to, struct zq_slice s)
+{
+    if (s.n > 0)
+        memcpy(to, s.p, s.n);
+    return to + s.n;
+}
+
+size_t zq_block_hidden(char *to, const struct zq_fields *response)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < response->n; i++) {
+        const struct zq_field *f = &response->v[i];
+        if (!is_hidden(f->name))
+            continue;
+        n += f->name.n + f->value.n + 3;
+        if (to != NULL)
+            to = put(put(put(put(to, f->name), ZQ_SLICE(":")), f->value), ZQ_SLICE("\r\n"));
+    }
+    return n;
+}

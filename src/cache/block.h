@@ -22,4 +22,8 @@ bool zq_block_find(struct zq_slice block, struct zq_slice name, struct zq_slice 
  * made anew for every answer, and what the response's Cache-Control names. Returns their bytes. */
 size_t zq_block_part(char *to, struct zq_slice block, const struct zq_fields *response);
 
+/* Writes lines for the fields that clients do not see but the cache has to know again when the
+ * response is validated: Zq-Cache-Control and tags. Returns their bytes; `to` may be NULL. */
+size_t zq_block_hidden(char *to, const struct zq_fields *response);
+
 #endif

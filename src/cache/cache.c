@@ -1,5 +1,6 @@
 /* The door's decision: hit, join, lead or pass. */
 #include "cache/alloc.h"
+#include "cache/block.h"
 #include "cache/entry.h"
 #include "cache/key.h"
 #include "cache/policy.h"
@@ -132,8 +133,10 @@ struct lookup {
     unsigned traits;
     struct zq_cache_control asked; /* empty where the request's directives do not count */
     bool may_join;
-    bool marked; /* found: the key's last answer was not storable */
-    bool known;  /* found: a response is stored under the key */
+    bool marked;            /* found: the key's last answer was not storable */
+    bool known;             /* found: a response is stored under the key */
+    bool refresh;           /* found: a hit that is stale, and nobody fetches another */
+    struct zq_entry *stale; /* found: what is no hit, but may be validated; the slot's */
     struct zq_node dropped;
     enum zq_cache_forward forward;
 };
@@ -150,6 +153,24 @@ static bool is_acceptable(const struct lookup *l, const struct zq_entry *entry)
            entry->freshness.lifetime_ms - age_ms >= asked->min_fresh.seconds * 1000;
 }
 
+/* Stale, but the client or the response itself takes it so (RFC 9111 4.2.4): max-stale
+ * (5.2.1.2), stale-while-revalidate (RFC 5861 3). */
+static bool is_good_enough(struct lookup *l, const struct zq_entry *entry,
+                           const struct zq_slot *slot)
+{
+    const struct zq_freshness *f = &entry->freshness;
+
+    if (l->asked.no_cache || l->asked.max_age.given || l->asked.min_fresh.given)
+        return false;
+    if (l->asked.max_stale.given && !atomic_load(&entry->expired) &&
+        zq_freshness_permits(f, l->now_ms, l->asked.max_stale.seconds * 1000))
+        return true;
+    if (!zq_freshness_permits(f, l->now_ms, (int64_t)f->while_revalidate_s * 1000))
+        return false;
+    l->refresh = zq_list_empty(&slot->fills);
+    return true;
+}
+
 /* The newest variant that the request selects; `forward` says why it is none or of no use. */
 static struct zq_entry *find_fresh(struct lookup *l, struct zq_slot *slot)
 {
@@ -158,11 +179,14 @@ static struct zq_entry *find_fresh(struct lookup *l, struct zq_slot *slot)
         struct zq_entry *entry = ZQ_CONTAINER(n, struct zq_entry, link);
         if (!zq_vary_match(zq_entry_vary(entry), l->request->fields))
             continue;
-        l->forward = ZQ_FORWARD_STALE;
-        if (!zq_entry_is_fresh(entry, l->now_ms))
-            return NULL;
-        l->forward = is_acceptable(l, entry) ? ZQ_FORWARD_NONE : ZQ_FORWARD_REQUEST;
-        return l->forward == ZQ_FORWARD_NONE ? entry : NULL;
+        bool fresh = zq_entry_is_fresh(entry, l->now_ms);
+        if (fresh ? is_acceptable(l, entry) : is_good_enough(l, entry, slot)) {
+            l->forward = ZQ_FORWARD_NONE;
+            return entry;
+        }
+        l->forward = fresh ? ZQ_FORWARD_REQUEST : ZQ_FORWARD_STALE;
+        l->stale = entry;
+        return NULL;
     }
     return NULL;
 }
@@ -222,6 +246,14 @@ static bool try_join_any(struct lookup *l, struct zq_slot *slot, bool waiting,
     return false;
 }
 
+/* What has to be validated for every request is waited for in vain. */
+static bool never_fresh(const struct zq_slot *slot)
+{
+    const struct zq_entry *newest = ZQ_CONTAINER(slot->variants.next, struct zq_entry, link);
+
+    return newest->freshness.lifetime_ms <= newest->freshness.initial_age_ms;
+}
+
 static bool has_credentials(const struct lookup *l)
 {
     return (l->traits & ZQ_REQUEST_AUTHORIZATION) ||
@@ -236,6 +268,8 @@ static bool join(struct lookup *l, struct zq_slot *slot)
 
     if (!l->may_join || zq_list_empty(&slot->fills))
         return false;
+    if (slot->n_variants > 0 && never_fresh(slot))
+        return try_join_any(l, slot, false, &hint);
     if (slot->n_variants > 0)
         hint = zq_entry_vary(ZQ_CONTAINER(slot->variants.next, struct zq_entry, link));
     if (try_join_any(l, slot, false, &hint))
@@ -250,7 +284,8 @@ static enum zq_cache_verdict look(struct lookup *l, struct zq_slot **slot)
 {
     l->forward = ZQ_FORWARD_URI_MISS;
     l->marked = false;
-    l->known = false;
+    l->known = l->refresh = false;
+    l->stale = NULL;
     *slot = zq_slot_find(l->shard, l->key, l->hash);
     if (*slot != NULL && !zq_slot_purge(l->cache, l->shard, *slot, &l->dropped))
         *slot = NULL;
@@ -296,6 +331,7 @@ static int pass(struct zq_reader *reader, struct zq_writer *writer)
     if (entry == NULL)
         return ZQ_ENOMEM;
     writer->whole = false;
+    writer->etag = writer->last_modified = (struct zq_slice){0};
     zq_entry_open(entry, reader, writer);
     return ZQ_CACHE_PASS;
 }
@@ -324,6 +360,17 @@ static bool fill_init(struct lookup *l, struct fill *f)
     return f->entry != NULL && f->slot != NULL;
 }
 
+/* The stored response that the new one would replace; what the caller is to ask about it. */
+static void offer_validators(struct zq_entry *stored, struct zq_entry *entry,
+                             struct zq_writer *writer)
+{
+    entry->base = stored;
+    zq_entry_ref(stored);
+    zq_block_find(stored->block, ZQ_SLICE("etag"), &writer->etag);
+    zq_block_find(stored->block, ZQ_SLICE("last-modified"), &writer->last_modified);
+    writer->whole = writer->etag.p != NULL || writer->last_modified.p != NULL;
+}
+
 /* Hands the entry and, where there was none, the slot over to the index. Shard locked. */
 static void fill_link(struct lookup *l, struct fill *f, struct zq_slot *slot,
                       struct zq_writer *writer)
@@ -340,12 +387,19 @@ static void fill_link(struct lookup *l, struct fill *f, struct zq_slot *slot,
     entry->shard = l->shard;
     entry->traits = (uint16_t)l->traits;
     entry->freshness.response_ms = l->now_ms;
-    entry->counted = sizeof(*entry);
-    f->bytes -= entry->counted;
+    entry->counted += (uint32_t)sizeof(*entry);
+    f->bytes -= sizeof(*entry);
     f->entry = NULL;
     zq_purge_begin(entry);
-    writer->whole = (l->traits & ZQ_REQUEST_SELECTIVE) != 0;
-    zq_entry_open(entry, l->reader, writer);
+    writer->whole = false;
+    writer->etag = writer->last_modified = (struct zq_slice){0};
+    if (l->stale != NULL)
+        offer_validators(l->stale, entry, writer);
+    writer->whole |= (l->traits & ZQ_REQUEST_SELECTIVE) != 0;
+    if (l->refresh)
+        zq_entry_open_unread(entry, writer);
+    else
+        zq_entry_open(entry, l->reader, writer);
     zq_store_add_fill(slot, entry);
 }
 
@@ -372,6 +426,30 @@ static int lead(struct lookup *l, struct zq_writer *writer)
     fill_fini(l, &f);
     zq_store_unref_all(&l->dropped);
     return verdict;
+}
+
+/* Fetches a successor for a stale response that was a hit, in the background; or does not, where
+ * there is no room, or somebody else does by now. */
+static void refresh(struct lookup *l, struct zq_writer *writer)
+{
+    struct fill f = {.bytes = sizeof(struct zq_entry) + zq_slot_bytes(l->key.n)};
+
+    if (!zq_store_reserve(l->cache, f.bytes))
+        return;
+    if (fill_init(l, &f)) {
+        f.entry->cache = l->cache;
+        if (zq_entry_keep_request(f.entry, l->request->fields)) {
+            zq_lock_take(&l->shard->lock);
+            struct zq_slot *slot = zq_slot_find(l->shard, l->key, l->hash);
+            l->refresh = false;
+            l->stale = slot != NULL ? find_fresh(l, slot) : NULL;
+            if (l->refresh)
+                fill_link(l, &f, slot, writer);
+            zq_lock_give(&l->shard->lock);
+        }
+    }
+    fill_fini(l, &f);
+    l->forward = ZQ_FORWARD_NONE;
 }
 
 /* ---- the door ---- */
@@ -410,6 +488,8 @@ static int decide(struct lookup *l, struct zq_writer *writer)
     count(l->shard, verdict);
     zq_lock_give(&l->shard->lock);
     zq_store_unref_all(&l->dropped);
+    if (verdict == ZQ_CACHE_HIT && l->refresh && !l->request->untrusted_forwarded)
+        refresh(l, writer);
     if (verdict != ZQ_CACHE_PASS)
         return verdict;
     if (l->asked.only_if_cached)

@@ -4,6 +4,7 @@
 #include "cache/alloc.h"
 #include "cache/block.h"
 #include "cache/store.h"
+#include "cache/validate.h"
 #include "cache/vary.h"
 
 /* ---- making and ending ---- */
@@ -35,18 +36,23 @@ void zq_entry_ref(struct zq_entry *entry)
 static void entry_free(struct zq_entry *entry)
 {
     struct zq_cache *cache = entry->cache;
+    struct zq_entry *base = entry->base;
     size_t counted = entry->counted;
 
     ZQ_ASSERT(zq_list_empty(&entry->readers) && entry->slot == NULL);
-    zq_segments_free(entry, entry->first);
-    zq_request_copy_free(entry->copy);
+    if (entry->base == NULL)
+        zq_segments_free(entry, entry->first);
+    if (entry->state == ZQ_ENTRY_WAITING || entry->state == ZQ_ENTRY_FAILED)
+        zq_request_copy_free(entry->copy);
     zq_tags_free(cache, entry->tags);
-    zq_cache_dealloc((char *)entry->block.p, entry->block.n + entry->withheld_n + entry->vary_n);
+    zq_cache_dealloc((char *)entry->block.p, zq_entry_head_bytes(entry));
     zq_lock_fini(&entry->lock);
     entry->magic = 0;
     zq_cache_dealloc(entry, sizeof(*entry));
     if (counted > 0)
         zq_store_release(cache, counted);
+    if (base != NULL)
+        zq_entry_unref(base); /* which has none itself */
 }
 
 void zq_entry_unref(struct zq_entry *entry)
@@ -63,6 +69,12 @@ void zq_entry_open(struct zq_entry *entry, struct zq_reader *leader, struct zq_w
     zq_reader_attach(leader, entry);
     leader->leads = true;
     entry->leader = leader;
+    writer->entry = entry;
+    entry->writer = writer;
+}
+
+void zq_entry_open_unread(struct zq_entry *entry, struct zq_writer *writer)
+{
     writer->entry = entry;
     entry->writer = writer;
 }
@@ -98,12 +110,15 @@ bool zq_writer_abandoned(const struct zq_writer *writer)
 struct arrival {
     const struct zq_cache_response *response;
     struct zq_freshness freshness;
-    bool shareable; /* joined readers may have it, if they match its Vary */
-    bool retained;  /* it is to be stored */
-    bool too_large; /* for that, by its announced length */
+    enum zq_policy_verdict verdict;
+    bool shareable;           /* joined readers may have it, if they match its Vary */
+    bool retained;            /* it is to be stored */
+    bool too_large;           /* for that, by its announced length */
+    bool again;               /* it is of no use to anybody: all ask again */
+    struct zq_entry *content; /* whose content it has; NULL: its own */
     struct zq_buf vary;
-    char *head; /* block, what is withheld, and vary */
-    size_t head_bytes, withheld;
+    char *head; /* block, what is withheld, vary, and what is hidden */
+    size_t head_bytes, withheld, hidden;
 };
 
 static int gather_vary(struct zq_entry *entry, struct arrival *a)
@@ -115,7 +130,7 @@ static int gather_vary(struct zq_entry *entry, struct arrival *a)
     if (request != NULL)
         error = zq_vary_build(&a->vary, a->response->fields, request);
     else
-        a->shareable = false; /* nobody knows for which requests it is right */
+        a->verdict = ZQ_POLICY_VARY; /* nobody knows for which requests it is right */
     zq_lock_give(&entry->lock);
     return error;
 }
@@ -132,25 +147,33 @@ static int judge(struct zq_entry *entry, struct arrival *a, int64_t now_ms, time
         .rules = entry->cache->rules,
     };
 
-    a->shareable = zq_policy_judge(&x, &a->freshness) == ZQ_POLICY_STORABLE;
-    return a->shareable ? gather_vary(entry, a) : 0;
+    a->verdict = zq_policy_judge(&x, &a->freshness);
+    if (a->again)
+        a->verdict = ZQ_POLICY_STALE;
+    int error = a->verdict == ZQ_POLICY_STORABLE ? gather_vary(entry, a) : 0;
+    a->shareable = a->verdict == ZQ_POLICY_STORABLE && zq_freshness_is_fresh(&a->freshness, now_ms);
+    return error;
 }
 
 static int copy_head(struct arrival *a)
 {
     struct zq_slice block = a->response->block;
+    bool storable = a->verdict == ZQ_POLICY_STORABLE;
 
     ZQ_ASSERT(block.n <= UINT32_MAX && a->vary.n <= UINT32_MAX);
-    a->head_bytes = block.n + a->vary.n;
+    a->hidden = storable ? zq_block_hidden(NULL, a->response->fields) : 0;
+    a->head_bytes = block.n + a->vary.n + a->hidden;
     a->head = zq_cache_alloc(a->head_bytes);
     if (a->head == NULL)
         return ZQ_ENOMEM;
-    if (a->shareable)
+    if (storable)
         a->withheld = zq_block_part(a->head, block, a->response->fields);
     else
         memcpy(a->head, block.p, block.n);
     if (a->vary.n > 0)
         memcpy(a->head + block.n, zq_buf_data(&a->vary), a->vary.n);
+    if (a->hidden > 0)
+        zq_block_hidden(a->head + block.n + a->vary.n, a->response->fields);
     return 0;
 }
 
@@ -179,15 +202,16 @@ static bool retain(struct zq_entry *entry, const struct arrival *a)
 static void settle(struct zq_entry *entry, struct arrival *a, int64_t now_ms)
 {
     const struct zq_cache_response *r = a->response;
+    bool storable = a->verdict == ZQ_POLICY_STORABLE;
 
     if (entry->shard == NULL)
         return;
     a->too_large =
-        a->shareable && r->content_length > 0 && is_too_large(entry, (uint64_t)r->content_length);
-    a->retained = a->shareable && r->storable && !a->too_large && retain(entry, a);
+        storable && r->content_length > 0 && is_too_large(entry, (uint64_t)r->content_length);
+    a->retained = storable && r->storable && !a->too_large && retain(entry, a);
     zq_purge_headed(entry);
     if (!a->retained)
-        zq_store_drop_fill(entry, !a->shareable || a->too_large, now_ms);
+        zq_store_drop_fill(entry, (!storable || a->too_large) && a->content == NULL, now_ms);
 }
 
 /* What is not stored is a buffer on its way, and no part of the cache. */
@@ -211,35 +235,170 @@ static void release_others(struct zq_entry *entry, const struct arrival *a)
     for (struct zq_node *n = entry->readers.next; n != &entry->readers; n = next) {
         struct zq_reader *reader = ZQ_CONTAINER(n, struct zq_reader, node);
         next = n->next;
-        if (reader != entry->leader &&
-            !(shared && zq_vary_match(zq_entry_vary(entry), &reader->request)))
+        if (a->again || (reader != entry->leader &&
+                         !(shared && zq_vary_match(zq_entry_vary(entry), &reader->request))))
             zq_reader_release(reader);
     }
+}
+
+/* The content is another's, and all there. */
+static void show_content_of(struct zq_entry *entry, struct zq_entry *owner)
+{
+    entry->length = owner->length;
+    entry->first = owner->first;
+    entry->tail = owner->tail;
 }
 
 static void publish(struct zq_entry *entry, const struct arrival *a)
 {
     const struct zq_cache_response *r = a->response;
+    struct zq_entry *base = entry->base;
 
     zq_lock_take(&entry->lock);
     struct zq_request_copy *copy = entry->copy;
-    entry->copy = NULL;
+    entry->tail = NULL;
     recount(entry, a, copy != NULL ? copy->bytes : 0);
-    entry->status = r->status;
+    entry->status = (uint16_t)r->status;
     entry->close = r->close;
     entry->no_content = r->no_content;
     entry->content_length = r->content_length;
     entry->block = zq_slice(a->head, r->block.n - a->withheld);
     entry->withheld_n = (uint32_t)a->withheld;
     entry->vary_n = (uint32_t)a->vary.n;
+    entry->hidden_n = (uint32_t)a->hidden;
     entry->freshness = a->freshness;
     entry->retained = a->retained;
     entry->state = ZQ_ENTRY_FILLING;
+    entry->base = a->content;
+    if (a->content != NULL)
+        show_content_of(entry, a->content);
     release_others(entry, a);
+    if (a->again)
+        entry->leader = NULL;
     zq_readers_find_slowest(entry);
     zq_readers_tell(entry);
     zq_lock_give(&entry->lock);
     zq_request_copy_free(copy);
+    if (base != NULL)
+        zq_entry_unref(base);
+}
+
+/* Whose content it will be that an entry shows which is made from a stored one; with a reference.
+ */
+static struct zq_entry *take_content_of(struct zq_entry *stored)
+{
+    struct zq_entry *owner = stored->base != NULL ? stored->base : stored;
+
+    zq_entry_ref(owner);
+    return owner;
+}
+
+/* What a response, as it is or merged, becomes. */
+static int arrive(struct zq_entry *entry, struct arrival *a, int64_t now_ms, time_t now)
+{
+    int error = 0;
+
+    if (entry->shard != NULL)
+        error = judge(entry, a, now_ms, now);
+    if (error == 0)
+        error = copy_head(a);
+    if (error == 0) {
+        settle(entry, a, now_ms);
+        publish(entry, a);
+    }
+    return error;
+}
+
+/* ---- stale responses ---- */
+
+/* The stored response goes out as it is. */
+static int arrive_stale(struct zq_entry *entry, struct arrival *a)
+{
+    struct zq_entry *stored = entry->base;
+    struct zq_slice vary = zq_entry_vary(stored);
+    struct zq_cache_response response = {
+        .status = stored->status,
+        .block = stored->block,
+        .content_length = stored->no_content ? stored->content_length : (int64_t)stored->length,
+        .no_content = stored->no_content,
+    };
+
+    a->response = &response;
+    a->freshness = stored->freshness;
+    a->verdict = ZQ_POLICY_STALE;
+    a->shareable = true;
+    if (vary.n > 0 && zq_buf_append(&a->vary, vary.p, vary.n) < 0)
+        return ZQ_ENOMEM;
+    int error = copy_head(a);
+    if (error < 0)
+        return error;
+    a->content = take_content_of(stored);
+    settle(entry, a, 0);
+    publish(entry, a);
+    return 0;
+}
+
+static bool is_server_error(unsigned status)
+{
+    return status == 500 || (status >= 502 && status <= 504); /* RFC 5861 4 */
+}
+
+static bool may_serve_stale(const struct zq_entry *entry, int64_t extra_ms, int64_t now_ms)
+{
+    const struct zq_freshness *f = &entry->base->freshness;
+    int64_t if_error_ms = (int64_t)f->if_error_s * 1000;
+
+    return zq_freshness_permits(f, now_ms, if_error_ms > extra_ms ? if_error_ms : extra_ms);
+}
+
+bool zq_entry_serve_stale(struct zq_writer *writer, bool disconnected, int64_t now_ms)
+{
+    struct zq_entry *entry = entry_of(writer);
+    struct arrival a = {0};
+
+    ZQ_ASSERT(entry->state == ZQ_ENTRY_WAITING);
+    if (entry->base == NULL ||
+        !may_serve_stale(entry, disconnected ? entry->cache->rules.grace_ms : 0, now_ms))
+        return false;
+    int error = arrive_stale(entry, &a);
+    zq_buf_fini(&a.vary);
+    if (error < 0)
+        return false;
+    zq_entry_finish(writer, true);
+    return true;
+}
+
+/* ---- validation ---- */
+
+/* The 304 itself forbids what it would freshen: frameworks renew cookies on any response. */
+static bool forbids_reuse(enum zq_policy_verdict verdict)
+{
+    return verdict == ZQ_POLICY_NO_STORE || verdict == ZQ_POLICY_PRIVATE ||
+           verdict == ZQ_POLICY_SET_COOKIE || verdict == ZQ_POLICY_VARY;
+}
+
+/* RFC 9111 4.3.4 */
+static int arrive_validated(struct zq_entry *entry, struct arrival *a, int64_t now_ms, time_t now)
+{
+    const struct zq_cache_response *not_modified = a->response;
+    struct zq_entry *stored = entry->base;
+    struct zq_merged merged;
+
+    int error = zq_merged_init(&merged, not_modified, stored);
+    if (error == 0) {
+        a->response = &merged.response;
+        a->again = !zq_validates(not_modified, stored);
+        a->content = take_content_of(stored);
+        zq_entry_ref(stored);
+        error = arrive(entry, a, now_ms, now);
+        if (error < 0)
+            zq_entry_unref(a->content);
+        if (a->again || forbids_reuse(a->verdict))
+            zq_store_invalidate_variant(stored);
+        zq_entry_unref(stored);
+    }
+    zq_merged_fini(&merged);
+    return error;
 }
 
 int zq_entry_head(struct zq_writer *writer, const struct zq_cache_response *response,
@@ -247,17 +406,16 @@ int zq_entry_head(struct zq_writer *writer, const struct zq_cache_response *resp
 {
     struct zq_entry *entry = entry_of(writer);
     struct arrival a = {.response = response, .freshness = {.response_ms = now_ms}};
-    int error = 0;
+    int error;
 
     ZQ_ASSERT(entry->state == ZQ_ENTRY_WAITING);
-    if (entry->shard != NULL)
-        error = judge(entry, &a, now_ms, now);
-    if (error == 0)
-        error = copy_head(&a);
-    if (error == 0) {
-        settle(entry, &a, now_ms);
-        publish(entry, &a);
-    }
+    if (entry->base != NULL && response->status == 304 && zq_can_be_validated(entry->base))
+        error = arrive_validated(entry, &a, now_ms, now);
+    else if (entry->base != NULL && is_server_error(response->status) &&
+             may_serve_stale(entry, 0, now_ms))
+        error = arrive_stale(entry, &a);
+    else
+        error = arrive(entry, &a, now_ms, now);
     zq_buf_fini(&a.vary);
     return error;
 }
@@ -270,13 +428,13 @@ static struct zq_slice clip(struct zq_entry *entry, struct zq_slice data)
 {
     uint64_t left = UINT64_MAX;
 
-    if (entry->no_content)
+    if (entry->no_content || entry->base != NULL)
         left = 0;
     else if (entry->content_length >= 0)
         left = (uint64_t)entry->content_length - entry->length;
     if (data.n > left) {
         data.n = (size_t)left;
-        entry->overrun = !entry->no_content;
+        entry->overrun = !entry->no_content && entry->base == NULL;
     }
     return data;
 }
@@ -349,7 +507,7 @@ void zq_entry_freeze(struct zq_entry *entry)
 static void end(struct zq_entry *entry, enum zq_entry_state state)
 {
     zq_lock_take(&entry->lock);
-    entry->state = state;
+    entry->state = (uint8_t)state;
     entry->writer = NULL;
     zq_readers_tell(entry);
     zq_lock_give(&entry->lock);
@@ -367,7 +525,7 @@ void zq_entry_finish(struct zq_writer *writer, bool complete)
 
     ZQ_ASSERT(entry->state == ZQ_ENTRY_FILLING);
     writer->entry = NULL;
-    complete = complete && is_whole(entry);
+    complete = entry->base != NULL || (complete && is_whole(entry));
     if (complete && entry->retained) {
         zq_store_complete(entry);
     } else {

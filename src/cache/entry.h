@@ -65,18 +65,23 @@ struct zq_entry {
     atomic_bool visited;           /* set by hits, cleared by the queue's hand */
     atomic_bool frozen;
     atomic_bool expired; /* a soft purge made it stale */
-    enum zq_entry_state state;
+    uint8_t state;       /* enum zq_entry_state */
 
     uint16_t status;
     uint16_t traits; /* of the leader's request */
     bool close, no_content;
     bool retained, overrun;
-    /* The head, in one allocation: the block, field lines that only the leader gets, and Vary's. */
+    uint32_t withheld_n, vary_n, hidden_n;
+    /* The head, in one allocation: the block, field lines that only the leader gets, Vary's, and
+     * lines that nobody gets. */
     struct zq_slice block;
-    uint32_t withheld_n, vary_n;
     int64_t content_length; /* as announced; -1: not known */
     uint64_t length;        /* of what was appended */
-    struct zq_segment *first, *tail;
+    struct zq_segment *first;
+    union {
+        struct zq_request_copy *copy; /* while there is no head */
+        struct zq_segment *tail;      /* once it is there */
+    };
 
     struct zq_cache *cache; /* NULL for a PASS, which nothing is counted of */
     struct zq_shard *shard;
@@ -92,7 +97,10 @@ struct zq_entry {
     struct zq_writer *writer; /* NULL once closed */
     uint64_t told_limit;      /* how far the writer was last told it may go */
     struct zq_reader *leader; /* the reader that the fetch is for; NULL when it has left */
-    struct zq_request_copy *copy;
+    /* Counted. Until the head is there: the stored response that the request selects, which may be
+     * validated or serve for want of another. Then: whose content this one shows, if not its own.
+     * The writer's. */
+    struct zq_entry *base;
 };
 #define ZQ_ENTRY_MAGIC 0x5a51454eu
 
@@ -106,6 +114,16 @@ static inline bool zq_entry_is_fresh(const struct zq_entry *entry, int64_t now_m
 static inline struct zq_slice zq_entry_vary(const struct zq_entry *entry)
 {
     return zq_slice(entry->block.p + entry->block.n + entry->withheld_n, entry->vary_n);
+}
+
+static inline struct zq_slice zq_entry_hidden(const struct zq_entry *entry)
+{
+    return zq_slice(zq_entry_vary(entry).p + entry->vary_n, entry->hidden_n);
+}
+
+static inline size_t zq_entry_head_bytes(const struct zq_entry *entry)
+{
+    return entry->block.n + entry->withheld_n + entry->vary_n + entry->hidden_n;
 }
 
 static inline bool zq_entry_is_frozen(const struct zq_entry *entry)
@@ -123,6 +141,8 @@ void zq_entry_unref(struct zq_entry *entry); /* no entry lock held */
 /* Attaches the reader that it is for, and opens the writer, which takes over the reference of
  * zq_entry_new. Not shared yet. */
 void zq_entry_open(struct zq_entry *entry, struct zq_reader *leader, struct zq_writer *writer);
+/* The same for a fetch that nobody waits for. */
+void zq_entry_open_unread(struct zq_entry *entry, struct zq_writer *writer);
 /* COMPLETE, frozen, all told. Takes the entry's lock. */
 void zq_entry_freeze(struct zq_entry *entry);
 
@@ -133,6 +153,9 @@ void zq_entry_freeze(struct zq_entry *entry);
 void zq_entry_lose_leader(struct zq_entry *entry);
 /* The leader's request, or NULL when nothing is known of it any more. Entry locked. */
 const struct zq_fields *zq_entry_request(const struct zq_entry *entry);
+/* Keeps the request of a fetch that no reader leads. False without room. No lock held; not shared
+ * yet. */
+bool zq_entry_keep_request(struct zq_entry *entry, const struct zq_fields *request);
 void zq_request_copy_free(struct zq_request_copy *copy); /* NULL is fine */
 
 /* ---- readers (reader.c) ---- */

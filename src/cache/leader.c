@@ -62,10 +62,24 @@ void zq_entry_lose_leader(struct zq_entry *entry)
         zq_store_release(entry->cache, bytes);
 }
 
+bool zq_entry_keep_request(struct zq_entry *entry, const struct zq_fields *request)
+{
+    size_t bytes = copy_bytes(request);
+
+    if (!zq_store_reserve(entry->cache, bytes))
+        return false;
+    entry->copy = copy_new(request, bytes);
+    if (entry->copy != NULL)
+        entry->counted += (uint32_t)bytes;
+    else
+        zq_store_release(entry->cache, bytes);
+    return entry->copy != NULL;
+}
+
 const struct zq_fields *zq_entry_request(const struct zq_entry *entry)
 {
     ZQ_LOCK_HELD(&entry->lock);
     if (entry->leader != NULL)
         return &entry->leader->request;
-    return entry->copy != NULL ? &entry->copy->fields : NULL;
+    return entry->state == ZQ_ENTRY_WAITING && entry->copy != NULL ? &entry->copy->fields : NULL;
 }

@@ -215,6 +215,12 @@ static bool sets_cookie(const struct zq_policy_exchange *x)
            zq_fields_find(x->response, ZQ_SLICE("set-cookie"), NULL) != NULL;
 }
 
+static bool has_validator(const struct zq_fields *response)
+{
+    return zq_fields_find(response, ZQ_SLICE("etag"), NULL) != NULL ||
+           zq_fields_find(response, ZQ_SLICE("last-modified"), NULL) != NULL;
+}
+
 static enum zq_policy_verdict judge_fields(const struct zq_policy_exchange *x,
                                            const struct zq_cache_control *cc)
 {
@@ -224,7 +230,7 @@ static enum zq_policy_verdict judge_fields(const struct zq_policy_exchange *x,
         return ZQ_POLICY_NO_STORE;
     if (cc->is_private)
         return ZQ_POLICY_PRIVATE;
-    if (cc->no_cache)
+    if (cc->no_cache && !has_validator(x->response))
         return ZQ_POLICY_NO_CACHE;
     if (sets_cookie(x))
         return ZQ_POLICY_SET_COOKIE;
@@ -233,6 +239,21 @@ static enum zq_policy_verdict judge_fields(const struct zq_policy_exchange *x,
     if (!zq_vary_selects(x->response))
         return ZQ_POLICY_VARY;
     return ZQ_POLICY_STORABLE;
+}
+
+static uint32_t window_s(const struct zq_delta *delta)
+{
+    return delta->seconds < ZQ_DELTA_MAX ? (uint32_t)delta->seconds : (uint32_t)ZQ_DELTA_MAX - 1;
+}
+
+/* Fresh, or to be validated, or to be had stale. */
+static bool is_of_use(const struct zq_policy_exchange *x, const struct zq_freshness *f)
+{
+    uint32_t longest =
+        f->while_revalidate_s > f->if_error_s ? f->while_revalidate_s : f->if_error_s;
+
+    return zq_freshness_is_fresh(f, x->response_ms) || has_validator(x->response) ||
+           zq_freshness_permits(f, x->response_ms, (int64_t)longest * 1000);
 }
 
 enum zq_policy_verdict zq_policy_judge(const struct zq_policy_exchange *x,
@@ -249,16 +270,17 @@ enum zq_policy_verdict zq_policy_judge(const struct zq_policy_exchange *x,
     bool lasts = explicit_lifetime(&cc, x->response, date, &lifetime_s) ||
                  heuristic_lifetime(x, &cc, date, &lifetime_s);
     *freshness = (struct zq_freshness){
-        .lifetime_ms = lifetime_s * 1000,
+        .lifetime_ms = cc.no_cache ? 0 : lifetime_s * 1000,
         .initial_age_ms = initial_age_ms(x, date),
         .response_ms = x->response_ms,
+        .while_revalidate_s = window_s(&cc.while_revalidate),
+        .if_error_s = window_s(&cc.if_error),
+        .strict = cc.must_revalidate || cc.proxy_revalidate || cc.s_maxage.given || cc.no_cache,
     };
     enum zq_policy_verdict verdict = judge_fields(x, &cc);
     if (verdict != ZQ_POLICY_STORABLE)
         return verdict;
-    if (!lasts)
+    if (!lasts && !cc.no_cache)
         return ZQ_POLICY_NO_FRESHNESS;
-    if (!zq_freshness_is_fresh(freshness, x->response_ms))
-        return ZQ_POLICY_STALE;
-    return ZQ_POLICY_STORABLE;
+    return is_of_use(x, freshness) ? ZQ_POLICY_STORABLE : ZQ_POLICY_STALE;
 }

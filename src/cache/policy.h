@@ -48,9 +48,12 @@ bool zq_cache_control_names(const struct zq_fields *response, struct zq_slice na
 /* Ages and lifetimes are kept in milliseconds, so that a second's rounding makes nothing fresh
  * for longer than it said. */
 struct zq_freshness {
-    int64_t lifetime_ms;    /* RFC 9111 4.2.1; 0 when there is none */
-    int64_t initial_age_ms; /* corrected_initial_age, RFC 9111 4.2.3 */
-    int64_t response_ms;    /* monotonic: when the head came; resident time runs from here */
+    int64_t lifetime_ms;         /* RFC 9111 4.2.1; 0 when there is none */
+    int64_t initial_age_ms;      /* corrected_initial_age, RFC 9111 4.2.3 */
+    int64_t response_ms;         /* monotonic: when the head came; resident time runs from here */
+    uint32_t while_revalidate_s; /* RFC 5861 3, 4: for how long beyond */
+    uint32_t if_error_s : 31;
+    uint32_t strict : 1; /* never stale, whatever these and others say (RFC 9111 4.2.4) */
 };
 static inline int64_t zq_freshness_age_ms(const struct zq_freshness *f, int64_t now_ms)
 {
@@ -60,6 +63,13 @@ static inline bool zq_freshness_is_fresh(const struct zq_freshness *f, int64_t n
 {
     return f->lifetime_ms > zq_freshness_age_ms(f, now_ms);
 }
+/* May it still be used when it is stale, by whoever permits that for so long? */
+static inline bool zq_freshness_permits(const struct zq_freshness *f, int64_t now_ms,
+                                        int64_t stale_ms)
+{
+    return !f->strict && stale_ms > 0 &&
+           zq_freshness_age_ms(f, now_ms) - f->lifetime_ms <= stale_ms;
+}
 
 /* May the response be stored, and if not, why. */
 enum zq_policy_verdict {
@@ -67,12 +77,12 @@ enum zq_policy_verdict {
     ZQ_POLICY_STATUS, /* not final, partial, or not understood */
     ZQ_POLICY_NO_STORE,
     ZQ_POLICY_PRIVATE,
-    ZQ_POLICY_NO_CACHE,
+    ZQ_POLICY_NO_CACHE, /* and no validator */
     ZQ_POLICY_SET_COOKIE,
     ZQ_POLICY_CREDENTIALS, /* the request had Cookie or Authorization */
     ZQ_POLICY_VARY,        /* no other request can be known to match */
     ZQ_POLICY_NO_FRESHNESS,
-    ZQ_POLICY_STALE /* its freshness is used up on arrival */
+    ZQ_POLICY_STALE /* its freshness is used up on arrival, and it has no validator */
 };
 
 struct zq_policy_exchange {
@@ -84,7 +94,8 @@ struct zq_policy_exchange {
     struct zq_cache_rules rules;
 };
 
-/* RFC 9111 3 for a shared cache that stores only what has freshness left and cannot validate.
+/* RFC 9111 3 for a shared cache that stores what has freshness left, what it can validate, and what
+ * may be used though it is stale.
  * `*freshness` is filled in any case. */
 enum zq_policy_verdict zq_policy_judge(const struct zq_policy_exchange *exchange,
                                        struct zq_freshness *freshness);

@@ -158,7 +158,7 @@ static enum zq_reader_state state_of(const struct zq_reader *reader)
 {
     if (reader->released)
         return ZQ_READER_RELEASED;
-    switch (reader->entry->state) {
+    switch ((enum zq_entry_state)reader->entry->state) {
     case ZQ_ENTRY_WAITING:
         return ZQ_READER_WAITING;
     case ZQ_ENTRY_FILLING:
@@ -217,6 +217,7 @@ void zq_entry_describe(const struct zq_reader *reader, int64_t now_ms, struct zq
         .content_length = entry->content_length,
         .close = entry->close,
         .stored = entry->retained,
+        .had_content = entry->base != NULL,
         .age_s = age_ms / 1000,
         .remaining_s = whole_s(entry->freshness.lifetime_ms - age_ms),
     };

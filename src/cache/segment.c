@@ -68,7 +68,7 @@ void zq_segments_free(struct zq_entry *entry, struct zq_segment *first)
 void zq_segments_trim(struct zq_entry *entry)
 {
     ZQ_LOCK_HELD(&entry->lock);
-    if (entry->retained)
+    if (entry->retained || entry->base != NULL || entry->first == NULL)
         return;
     uint64_t passed = zq_readers_passed(entry);
     while (entry->first != entry->tail && entry->first->start + entry->first->size <= passed) {
@@ -93,7 +93,7 @@ void zq_entry_let_go(struct zq_entry *entry, bool mark)
 uint64_t zq_entry_limit(const struct zq_entry *entry)
 {
     ZQ_LOCK_HELD(&entry->lock);
-    if (entry->retained || entry->state == ZQ_ENTRY_WAITING)
+    if (entry->retained || entry->base != NULL || entry->state == ZQ_ENTRY_WAITING)
         return entry->length + ZQ_CACHE_WINDOW;
     return zq_readers_passed(entry) + ZQ_CACHE_WINDOW;
 }

@@ -196,7 +196,7 @@ bool zq_store_drop_idle_fill(struct zq_entry *entry)
     return idle;
 }
 
-void zq_store_drop_variant(struct zq_entry *entry)
+static void drop_variant(struct zq_entry *entry, uint64_t *count)
 {
     struct zq_shard *shard = entry->shard;
     struct zq_node dropped;
@@ -206,11 +206,21 @@ void zq_store_drop_variant(struct zq_entry *entry)
     struct zq_slot *slot = entry->slot;
     if (slot != NULL) {
         zq_slot_drop(entry, true, &dropped);
-        shard->evicted++;
+        ++*count;
         zq_slot_tidy(entry->cache, shard, slot);
     }
     zq_lock_give(&shard->lock);
     zq_store_unref_all(&dropped);
+}
+
+void zq_store_drop_variant(struct zq_entry *entry)
+{
+    drop_variant(entry, &entry->shard->evicted);
+}
+
+void zq_store_invalidate_variant(struct zq_entry *entry)
+{
+    drop_variant(entry, &entry->shard->purged);
 }
 
 /* ---- completion ---- */

@@ -121,8 +121,10 @@ void zq_store_drop_fill(struct zq_entry *entry, bool mark, int64_t now_ms);
 /* Takes a fill that has no reader, and will not be stored, off the index, so that none can join it.
  * True if it is off and idle. Locks the shard and the entry. */
 bool zq_store_drop_idle_fill(struct zq_entry *entry);
-/* Takes a variant off the index, if it is still there. Locks the shard. */
+/* Takes a variant off the index, if it is still there: for want of room, or as it is not right any
+ * more. Locks the shard. */
 void zq_store_drop_variant(struct zq_entry *entry);
+void zq_store_invalidate_variant(struct zq_entry *entry);
 /* A fill is complete: freezes it, and makes it a variant in place of those that the same requests
  * select, unless it was taken off the index. Locks the shard and the entry. */
 void zq_store_complete(struct zq_entry *entry);

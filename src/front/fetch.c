@@ -48,6 +48,17 @@ static void let_go(struct fetch *fetch)
     fetch->link = NULL;
 }
 
+/* 500 is the application's own word; with the others it was out of reach (RFC 9111 4.2.4). */
+void fetch_answer(struct front_thread *thread, struct zq_writer *writer, unsigned status)
+{
+    bool disconnected = status == 502 || status == 503 || status == 504;
+
+    if ((disconnected || status == 500) &&
+        zq_entry_serve_stale(writer, disconnected, zq_loop_now_ms(thread->loop)))
+        return;
+    zq_entry_fail(writer, status);
+}
+
 /* There is no response (yet) to pass on: everyone who waits gets this status. Past the head the
  * response is cut short instead. */
 static void fetch_fail(struct fetch *fetch, unsigned status)
@@ -56,7 +67,7 @@ static void fetch_fail(struct fetch *fetch, unsigned status)
     if (fetch->state == FETCH_OPEN)
         zq_entry_finish(&fetch->writer, false);
     else
-        zq_entry_fail(&fetch->writer, status);
+        fetch_answer(fetch->thread, &fetch->writer, status);
     fetch_free(fetch);
 }
 
@@ -77,17 +88,25 @@ static bool asks_for_less(struct zq_slice name)
            zq_slice_eq(name, ZQ_SLICE("range")) || zq_slice_eq(name, ZQ_SLICE("if-range"));
 }
 
+static void add_field(struct zq_fields *to, struct zq_slice name, struct zq_slice value)
+{
+    if (value.p != NULL)
+        to->v[to->n++] = (struct zq_field){name, value};
+}
+
 static int select_fields(struct fetch *fetch, const struct zq_fields *from, struct zq_fields *to)
 {
     *to = *from;
-    if (!fetch->writer.whole || from->n == 0)
+    if (!fetch->writer.whole)
         return 0;
-    *to = (struct zq_fields){.v = zq_arena_alloc(&fetch->arena, from->n * sizeof(*from->v))};
+    *to = (struct zq_fields){.v = zq_arena_alloc(&fetch->arena, (from->n + 2) * sizeof(*from->v))};
     if (to->v == NULL)
         return ZQ_ENOMEM;
     for (size_t i = 0; i < from->n; i++)
         if (!asks_for_less(from->v[i].name))
             to->v[to->n++] = from->v[i];
+    add_field(to, ZQ_SLICE("if-none-match"), fetch->writer.etag);
+    add_field(to, ZQ_SLICE("if-modified-since"), fetch->writer.last_modified);
     return 0;
 }
 
@@ -101,7 +120,7 @@ static int encode(struct fetch *fetch, const struct zq_exchange *exchange)
         return ZQ_ENOMEM;
     struct zq_wire_request request = {
         .version_minor = r->version_minor,
-        .method = r->method,
+        .method = fetch->background ? ZQ_SLICE("GET") : r->method,
         .scheme = r->scheme,
         .raw_path = r->path,
         .path = path,
@@ -181,7 +200,8 @@ void fetch_waiting(struct front_thread *thread)
     }
 }
 
-static struct fetch *fetch_new(struct front_thread *thread, struct zq_exchange *exchange)
+static struct fetch *fetch_new(struct front_thread *thread, struct zq_exchange *exchange,
+                               bool background)
 {
     struct fetch *fetch = calloc(1, sizeof(*fetch));
 
@@ -190,11 +210,12 @@ static struct fetch *fetch_new(struct front_thread *thread, struct zq_exchange *
     *fetch = (struct fetch){
         .magic = FETCH_MAGIC,
         .thread = thread,
-        .exchange = exchange,
+        .exchange = background ? NULL : exchange,
+        .background = background,
         .wake = {.on_post = on_wake},
         .timer = {.on_expire = on_timeout},
         .want = exchange->request.has_body ? ZQ_WIRE_REQUEST_WINDOW : 0,
-        .is_head = exchange->request.method_id == ZQ_METHOD_HEAD,
+        .is_head = !background && exchange->request.method_id == ZQ_METHOD_HEAD,
         .unsafe = !is_safe(&exchange->request),
         .retryable = is_safe(&exchange->request) && !exchange->request.has_body,
         .body_done = !exchange->request.has_body,
@@ -226,13 +247,13 @@ static void expect_head(struct fetch *fetch)
         zq_timer_set(fetch->thread->loop, &fetch->timer, limit);
 }
 
-struct fetch *fetch_start(struct front_thread *thread, struct zq_exchange *exchange,
-                          struct zq_writer *writer)
+static struct fetch *start(struct front_thread *thread, struct zq_exchange *exchange,
+                           struct zq_writer *writer, bool background)
 {
-    struct fetch *fetch = fetch_new(thread, exchange);
+    struct fetch *fetch = fetch_new(thread, exchange, background);
 
     if (fetch == NULL) {
-        zq_entry_fail(writer, 503);
+        fetch_answer(thread, writer, 503);
         return NULL;
     }
     fetch->writer = *writer;
@@ -250,8 +271,20 @@ struct fetch *fetch_start(struct front_thread *thread, struct zq_exchange *excha
     fetch->exchange = NULL; /* a failure is the caller's to tell, by our NULL */
     if (!dispatch(fetch))
         return NULL;
-    fetch->exchange = exchange;
+    fetch->exchange = background ? NULL : exchange;
     return fetch;
+}
+
+struct fetch *fetch_start(struct front_thread *thread, struct zq_exchange *exchange,
+                          struct zq_writer *writer)
+{
+    return start(thread, exchange, writer, false);
+}
+
+void fetch_refresh(struct front_thread *thread, struct zq_exchange *exchange,
+                   struct zq_writer *writer)
+{
+    start(thread, exchange, writer, true);
 }
 
 void fetch_body(struct fetch *fetch, struct zq_slice data, bool end)

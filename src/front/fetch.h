@@ -32,7 +32,8 @@ struct fetch {
     uint32_t credit;   /* response bytes that the worker may still send */
     uint64_t want;     /* request bytes that the worker may still get */
     bool retryable, is_head, unsafe;
-    bool body_done; /* the request's content was sent whole */
+    bool background; /* for no exchange */
+    bool body_done;  /* the request's content was sent whole */
     struct zq_arena arena;
     struct zq_slice scheme, host, target; /* for an unsafe method's invalidation; else empty */
 };
@@ -41,6 +42,11 @@ struct fetch {
  * entry fails by itself when it cannot be sent. NULL when that happened already. */
 struct fetch *fetch_start(struct front_thread *thread, struct zq_exchange *exchange,
                           struct zq_writer *writer);
+/* The same for nobody: a GET with the exchange's fields, which it is done with on return. */
+void fetch_refresh(struct front_thread *thread, struct zq_exchange *exchange,
+                   struct zq_writer *writer);
+/* There will be no response: a stale one goes out where that is permitted, or else the status. */
+void fetch_answer(struct front_thread *thread, struct zq_writer *writer, unsigned status);
 /* Asks the exchange for the content that the worker may get, once there is a worker. A client that
  * sent Expect: 100-continue is asked only when the application wants it (WANT). */
 void fetch_pull(struct fetch *fetch);

@@ -98,6 +98,7 @@ static void make_shared(struct front *front)
         .set_cookie = c->cache_set_cookie,
         .rfc_cookies = strcmp(c->cache_cookies, "rfc") == 0,
         .directives = strcmp(c->cache_request_directives, "honour") == 0,
+        .grace_ms = c->cache_grace,
     };
     zq_cache_set_rules(front->cache, &rules);
     if (c->proxy_headers) {

@@ -33,22 +33,39 @@ static __attribute__((noinline)) void watch(struct serving *s, bool *gone)
 
 /* ---- Cache-Status (RFC 9211) ---- */
 
+static const char *describe_hit(const struct zq_entry_info *info)
+{
+    return info->remaining_s > 0 ? "" : "; detail=stale";
+}
+
+/* Of a fetch: what became of it. */
+static const char *describe_fetch(const struct serving *s, const struct zq_entry_info *info)
+{
+    bool collapsed = s->verdict == ZQ_CACHE_JOIN;
+
+    if (info == NULL || !info->had_content)
+        return collapsed ? "; collapsed" : "";
+    if (!info->stored && info->remaining_s <= 0)
+        return collapsed ? "; collapsed; detail=stale-if-error" : "; detail=stale-if-error";
+    return collapsed ? "; fwd-status=304; collapsed" : "; fwd-status=304";
+}
+
 static struct zq_slice cache_status(const struct serving *s, const struct zq_entry_info *info,
                                     char out[128])
 {
+    const char *why = zq_cache_forward_word(s->forward);
     int n;
 
     if (!s->thread->front->config->cache)
         return (struct zq_slice){0};
     if (s->verdict == ZQ_CACHE_HIT)
-        n = snprintf(out, 128, "zq; hit; ttl=%lld", (long long)info->remaining_s);
-    else if (info != NULL && info->stored)
-        n = snprintf(out, 128, "zq; fwd=%s; stored%s; ttl=%lld", zq_cache_forward_word(s->forward),
-                     s->verdict == ZQ_CACHE_JOIN ? "; collapsed" : "",
-                     (long long)info->remaining_s);
+        n = snprintf(out, 128, "zq; hit; ttl=%lld%s", (long long)info->remaining_s,
+                     describe_hit(info));
+    else if (info != NULL && (info->stored || info->had_content))
+        n = snprintf(out, 128, "zq; fwd=%s%s%s; ttl=%lld", why, info->stored ? "; stored" : "",
+                     describe_fetch(s, info), (long long)info->remaining_s);
     else
-        n = snprintf(out, 128, "zq; fwd=%s%s", zq_cache_forward_word(s->forward),
-                     s->verdict == ZQ_CACHE_JOIN ? "; collapsed" : "");
+        n = snprintf(out, 128, "zq; fwd=%s%s", why, describe_fetch(s, info));
     return zq_slice(out, (size_t)n);
 }
 
@@ -75,12 +92,21 @@ static bool too_many_connections(struct serving *s)
 static void call_application(struct serving *s, struct zq_writer *writer)
 {
     if (too_many_calls(s->thread->front) || too_many_connections(s)) {
-        zq_entry_fail(writer, 503);
+        fetch_answer(s->thread, writer, 503);
         return;
     }
     s->fetch = fetch_start(s->thread, s->exchange, writer);
     if (s->fetch != NULL)
         fetch_pull_unless_expected(s->fetch);
+}
+
+/* A stale hit gets a successor, unless that were the call too many. */
+static void refresh(struct serving *s, struct zq_writer *writer)
+{
+    if (too_many_calls(s->thread->front))
+        zq_entry_fail(writer, 503);
+    else
+        fetch_refresh(s->thread, s->exchange, writer);
 }
 
 static void decide(struct serving *s, bool may_join)
@@ -113,6 +139,8 @@ static void decide(struct serving *s, bool may_join)
     watch(s, &gone);
     if (s->verdict == ZQ_CACHE_LEAD || s->verdict == ZQ_CACHE_PASS)
         call_application(s, &writer);
+    else if (writer.entry != NULL)
+        refresh(s, &writer);
     if (gone)
         return;
     watch(s, NULL);
@@ -191,7 +219,8 @@ static void replace_head(struct serving *s, const struct zq_answer *answer,
  * that it came with; to its leader, the application's field goes as it is. */
 static int64_t shown_age(const struct serving *s, const struct zq_entry_info *info)
 {
-    if (s->verdict == ZQ_CACHE_HIT || (s->verdict == ZQ_CACHE_JOIN && info->age_s > 0))
+    if (s->verdict == ZQ_CACHE_HIT || info->had_content ||
+        (s->verdict == ZQ_CACHE_JOIN && info->age_s > 0))
         return info->age_s;
     return -1;
 }

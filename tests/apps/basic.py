@@ -67,15 +67,36 @@ async def answer(scope, receive, send):
     """What the query says: status, size, body, sleep (seconds), and any h=Name:Value."""
     pairs = urllib.parse.parse_qsl(scope["query_string"].decode(), keep_blank_values=True)
     q = dict(pairs)
-    if "sleep" in q:
-        await asyncio.sleep(float(q["sleep"]))
+    asked = dict(scope["headers"])
+    if "sleep" in q or b"x-sleep" in asked:
+        await asyncio.sleep(float(q.get("sleep") or asked[b"x-sleep"]))
     headers = [
         tuple(part.strip().encode("latin-1") for part in value.split(":", 1))
         for name, value in pairs
         if name == "h"
     ]
+    if b"x-die" in asked:
+        os.abort()
     body = q["body"].encode() if "body" in q else b"x" * int(q.get("size", 0))
     await respond(send, body, int(q.get("status", 200)), headers)
+
+
+turns_taken = {}
+
+
+async def turns(scope, receive, send):
+    """The first request for this target is answered by the first `t`, itself a query as for
+    /answer, and so on; the last one stays. The answer shows what was asked."""
+    target = scope["query_string"]
+    texts = [v for n, v in urllib.parse.parse_qsl(target.decode()) if n == "t"]
+    turn = turns_taken[target] = turns_taken.get(target, -1) + 1
+    asked = dict(scope["headers"])
+    shown = [(b"h", b"X-Turn:%d" % turn), (b"h", b"X-Method:" + scope["method"].encode())]
+    for name in (b"if-none-match", b"if-modified-since", b"range"):
+        if name in asked:
+            shown.append((b"h", b"X-Asked-" + name + b":" + asked[name]))
+    text = texts[min(turn, len(texts) - 1)].encode() + b"&" + urllib.parse.urlencode(shown).encode()
+    await answer(scope | {"query_string": text}, receive, send)
 
 
 async def stream(scope, receive, send):
@@ -148,6 +169,7 @@ ROUTES = {
     "/echo": echo,
     "/answer": answer,
     "/stream": stream,
+    "/turns": turns,
     "/hold": hold,
     "/closed": show_closed,
     "/fail": fail,

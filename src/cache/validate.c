@@ -1,0 +1,158 @@
+#include "cache/validate.h"
+
+#include "cache/block.h"
+#include "cache/condition.h"
+#include "cache/entry.h"
+
+#include <stdlib.h>
+
+static bool same_tag(struct zq_slice a, struct zq_slice b)
+{
+    struct zq_etag x, y;
+
+    return zq_etag_next(&a, &x) && zq_etag_next(&b, &y) && zq_etag_weakly_equal(&x, &y);
+}
+
+bool zq_can_be_validated(const struct zq_entry *stored)
+{
+    struct zq_validators had = zq_validators_of(stored->block);
+
+    return had.etag.p != NULL || had.last_modified.p != NULL;
+}
+
+bool zq_validates(const struct zq_cache_response *not_modified, const struct zq_entry *stored)
+{
+    struct zq_validators said = zq_validators_of(not_modified->block);
+    struct zq_validators had = zq_validators_of(stored->block);
+
+    if (said.etag.p != NULL)
+        return had.etag.p != NULL && same_tag(said.etag, had.etag);
+    return said.last_modified.p == NULL || had.last_modified.p == NULL ||
+           zq_slice_eq(said.last_modified, had.last_modified);
+}
+
+/* ---- merging ---- */
+
+/* RFC 9111 3.2: these describe the content that is stored. */
+static bool is_fixed(struct zq_slice name)
+{
+    return zq_slice_ieq(name, ZQ_SLICE("content-length")) ||
+           zq_slice_ieq(name, ZQ_SLICE("content-encoding")) ||
+           zq_slice_ieq(name, ZQ_SLICE("content-range"));
+}
+
+/* Appends the lines whose names are among `other`'s or not, as told; fixed ones count as absent. */
+static int append_lines(struct zq_buf *out, struct zq_slice lines, const struct zq_fields *without)
+{
+    struct zq_block_line line;
+
+    while (zq_block_next(&lines, &line)) {
+        bool skip = without == NULL
+                        ? is_fixed(line.name)
+                        : !is_fixed(line.name) && zq_fields_find(without, line.name, NULL) != NULL;
+        if (!skip && zq_buf_append(out, line.whole.p, line.whole.n) < 0)
+            return ZQ_ENOMEM;
+    }
+    return 0;
+}
+
+static int merge_block(struct zq_buf *out, struct zq_slice new_lines, struct zq_slice old,
+                       const struct zq_fields *new_fields)
+{
+    struct zq_slice lines = zq_block_lines(old);
+
+    if (zq_buf_append(out, old.p, old.n - lines.n) < 0 || append_lines(out, lines, new_fields) < 0)
+        return ZQ_ENOMEM;
+    return append_lines(out, new_lines, NULL);
+}
+
+static int merge_hidden(struct zq_buf *out, const struct zq_fields *new_fields, struct zq_slice old)
+{
+    if (append_lines(out, old, new_fields) < 0)
+        return ZQ_ENOMEM;
+    size_t n = zq_block_hidden(NULL, new_fields);
+    char *to = zq_buf_reserve(out, n + 1);
+    if (to == NULL)
+        return ZQ_ENOMEM;
+    zq_buf_commit(out, zq_block_hidden(to, new_fields));
+    return 0;
+}
+
+static size_t count_lines(struct zq_slice lines)
+{
+    struct zq_block_line line;
+    size_t n = 0;
+
+    while (zq_block_next(&lines, &line))
+        n++;
+    return n;
+}
+
+static void add_fields(struct zq_fields *fields, struct zq_slice lines)
+{
+    struct zq_block_line line;
+
+    while (zq_block_next(&lines, &line))
+        fields->v[fields->n++] = (struct zq_field){line.name, line.value};
+}
+
+static struct zq_slice text_of(const struct zq_buf *buf)
+{
+    return buf->n > 0 ? zq_slice(zq_buf_data(buf), buf->n) : (struct zq_slice){0};
+}
+
+static int parse(struct zq_merged *m)
+{
+    struct zq_slice lines = zq_block_lines(text_of(&m->block)), hidden = text_of(&m->hidden);
+
+    m->fields.v = calloc(count_lines(lines) + count_lines(hidden) + 1, sizeof(*m->fields.v));
+    if (m->fields.v == NULL)
+        return ZQ_ENOMEM;
+    add_fields(&m->fields, lines);
+    add_fields(&m->fields, hidden);
+    return 0;
+}
+
+/* Names that the front adds by itself (Date, Server) replace, too: they are in the 304's block. */
+static int gather_names(const struct zq_cache_response *r, struct zq_fields *out)
+{
+    struct zq_slice lines = zq_block_lines(r->block);
+
+    *out = (struct zq_fields){.v = calloc(count_lines(lines) + 1, sizeof(*out->v))};
+    if (out->v == NULL)
+        return ZQ_ENOMEM;
+    add_fields(out, lines);
+    return 0;
+}
+
+int zq_merged_init(struct zq_merged *m, const struct zq_cache_response *not_modified,
+                   const struct zq_entry *stored)
+{
+    struct zq_fields names;
+
+    *m = (struct zq_merged){.response = *not_modified};
+    if (gather_names(not_modified, &names) < 0)
+        return ZQ_ENOMEM;
+    int error = merge_block(&m->block, zq_block_lines(not_modified->block), stored->block, &names);
+    free(names.v);
+    if (error == 0)
+        error = merge_hidden(&m->hidden, not_modified->fields, zq_entry_hidden(stored));
+    if (error == 0)
+        error = parse(m);
+    if (error < 0)
+        return error;
+    m->response.status = stored->status;
+    m->response.fields = &m->fields;
+    m->response.block = text_of(&m->block);
+    m->response.content_length =
+        stored->no_content ? stored->content_length : (int64_t)stored->length;
+    m->response.no_content = stored->no_content;
+    return 0;
+}
+
+void zq_merged_fini(struct zq_merged *m)
+{
+    free(m->fields.v);
+    zq_buf_fini(&m->block);
+    zq_buf_fini(&m->hidden);
+}

@@ -1,0 +1,28 @@
+/* A 304 and the stored response that it is about (RFC 9111 4.3.4). */
+#ifndef ZQ_CACHE_VALIDATE_H
+#define ZQ_CACHE_VALIDATE_H
+
+#include "zq/cache.h"
+
+struct zq_entry;
+
+/* Has it a validator to ask by? */
+bool zq_can_be_validated(const struct zq_entry *stored);
+
+/* Does the 304 confirm that response, and no other: are its validators, where it has some, the
+ * same? */
+bool zq_validates(const struct zq_cache_response *not_modified, const struct zq_entry *stored);
+
+/* The stored response with the fields of the 304 in place of its own: what a new entry is made of.
+ * `response` borrows from the rest. */
+struct zq_merged {
+    struct zq_cache_response response;
+    struct zq_fields fields;
+    struct zq_buf block, hidden;
+};
+/* 0 or ZQ_ENOMEM. Release: zq_merged_fini, also after an error. */
+int zq_merged_init(struct zq_merged *m, const struct zq_cache_response *not_modified,
+                   const struct zq_entry *stored);
+void zq_merged_fini(struct zq_merged *m);
+
+#endif

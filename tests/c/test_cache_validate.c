@@ -1,0 +1,260 @@
+/* Stale responses: a 304 merges with what is stored, and an error may be answered by it. */
+#include "test_cache_rig.h"
+
+#include "cache/entry.h"
+#include "cache/validate.h"
+
+#define STALE "Cache-Control: max-age=0\nETag: \"a\""
+#define HEAD200 "HTTP/1.1 200 OK\r\nCache-Control: max-age=0\r\nETag: \"a\"\r\n"
+
+static int head(struct rig_client *c, unsigned status, const char *fields, const char *block,
+                int64_t now_ms)
+{
+    struct rig_fields f;
+    struct zq_cache_response response = {
+        .status = status,
+        .fields = rig_fields(&f, fields),
+        .block = zq_slice_str(block),
+        .content_length = -1,
+        .no_content = status == 304,
+        .storable = true,
+    };
+
+    return zq_entry_head(&c->writer, &response, now_ms, 1000000000);
+}
+
+static void store(struct zq_cache *cache, const char *fields, const char *block)
+{
+    struct rig_client c = {0};
+
+    assert_int_equal(rig_get(cache, &c, .now_ms = 0), ZQ_CACHE_LEAD);
+    assert_int_equal(head(&c, 200, fields, block, 0), 0);
+    assert_int_equal(rig_append(&c, "hello"), 0);
+    rig_finish(&c);
+    assert_true(rig_describe(&c, 0).stored);
+    rig_leave(&c);
+}
+
+static void expect_slice(struct zq_slice s, const char *text)
+{
+    assert_int_equal(s.n, strlen(text));
+    assert_memory_equal(s.p, text, s.n);
+}
+
+/* RFC 9111 4.3.1: asked by the validators of what is stored; 4.3.4: freshened. */
+static void a_304_freshens(void **state)
+{
+    struct zq_cache *cache = *state;
+    struct rig_client c = {0}, waiter = {0};
+
+    store(cache, STALE, HEAD200 "X-Old: 1\r\nX-Both: 1\r\n");
+    assert_int_equal(rig_get(cache, &c, .now_ms = 1000), ZQ_CACHE_LEAD);
+    assert_int_equal(c.forward, ZQ_FORWARD_STALE);
+    assert_true(c.writer.whole);
+    expect_slice(c.writer.etag, "\"a\"");
+    assert_null(c.writer.last_modified.p);
+    /* What was stale on arrival is not waited for. */
+    assert_int_equal(rig_get(cache, &waiter, .now_ms = 1000), ZQ_CACHE_LEAD);
+    zq_entry_fail(&waiter.writer, 502);
+    rig_leave(&waiter);
+
+    assert_int_equal(head(&c, 304, "Cache-Control: max-age=60\nX-Both: 2",
+                          "HTTP/1.1 304 Not Modified\r\nCache-Control: max-age=60\r\n"
+                          "X-Both: 2\r\nContent-Encoding: br\r\n",
+                          1000),
+                     0);
+    assert_int_equal(rig_append(&c, "dropped"), 0);
+    rig_finish(&c);
+    struct zq_entry_info info = rig_describe(&c, 1000);
+    assert_true(info.stored && info.had_content);
+    assert_int_equal(info.status, 200);
+    assert_int_equal(info.content_length, 5);
+    assert_int_equal(info.remaining_s, 60);
+    expect_slice(info.block, "HTTP/1.1 200 OK\r\nETag: \"a\"\r\nX-Old: 1\r\n"
+                             "Cache-Control: max-age=60\r\nX-Both: 2\r\n");
+    rig_expect(&c, "hello");
+    rig_leave(&c);
+    assert_int_equal(rig_get(cache, &c, .now_ms = 60999), ZQ_CACHE_HIT);
+    rig_expect(&c, "hello");
+    rig_leave(&c);
+}
+
+/* One head after the other over the same content, which goes with the last of them. */
+static void content_is_shared(void **state)
+{
+    struct zq_cache *cache = *state;
+    struct rig_client c = {0}, early = {0};
+
+    store(cache, "Cache-Control: max-age=1\nETag: \"a\"", HEAD200);
+    assert_int_equal(rig_get(cache, &early, .now_ms = 0), ZQ_CACHE_HIT);
+    for (int64_t now = 1000; now < 6000; now += 1000) {
+        assert_int_equal(rig_get(cache, &c, .now_ms = now), ZQ_CACHE_LEAD);
+        assert_int_equal(head(&c, 304, "Cache-Control: max-age=1", "HTTP/1.1 304 -\r\n", now), 0);
+        rig_finish(&c);
+        rig_expect(&c, "hello");
+        rig_leave(&c);
+    }
+    rig_invalidate(cache, "/");
+    rig_expect(&early, "hello");
+    rig_leave(&early);
+    assert_int_equal(zq_cache_used(cache), 0);
+}
+
+static const struct {
+    const char *section, *fields, *block;
+    bool stays, shared;
+} forbidding[] = {
+    {"zq: Set-Cookie", "Set-Cookie: a=1", "HTTP/1.1 304 -\r\nSet-Cookie: a=1\r\n", false, false},
+    {"5.2.2.7", "Cache-Control: private", "HTTP/1.1 304 -\r\nCache-Control: private\r\n", false,
+     false},
+    {"5.2.2.5", "Cache-Control: no-store", "HTTP/1.1 304 -\r\nCache-Control: no-store\r\n", false,
+     false},
+    {"4.1", "Vary: *", "HTTP/1.1 304 -\r\nVary: *\r\n", false, false},
+    {"4.3.4", "ETag: \"b\"", "HTTP/1.1 304 -\r\nETag: \"b\"\r\n", false, false},
+    {"4.3.4", "ETag: W/\"a\"", "HTTP/1.1 304 -\r\nETag: W/\"a\"\r\n", true, true},
+    {"4.3.4", NULL, "HTTP/1.1 304 -\r\n", true, true},
+};
+
+static void what_a_304_forbids(void **state)
+{
+    for (size_t i = 0; i < ZQ_ARRAY_SIZE(forbidding); i++) {
+        struct zq_cache *cache = zq_cache_new(RIG_SIZE);
+        struct rig_client c = {0};
+        store(cache, "Cache-Control: max-age=1\nETag: \"a\"",
+              "HTTP/1.1 200 OK\r\nCache-Control: max-age=1\r\nETag: \"a\"\r\n");
+        assert_int_equal(rig_get(cache, &c, .now_ms = 1000), ZQ_CACHE_LEAD);
+        assert_int_equal(head(&c, 304, forbidding[i].fields, forbidding[i].block, 1000), 0);
+        rig_finish(&c);
+        bool released = rig_state(&c) == ZQ_READER_RELEASED;
+        assert_int_equal(released, i == 4); /* it confirmed something else: ask again */
+        if (!released) {
+            assert_int_equal(rig_describe(&c, 1000).stored, forbidding[i].shared);
+            rig_expect(&c, "hello");
+        }
+        rig_leave(&c);
+        assert_int_equal(rig_get(cache, &c, .now_ms = 1500),
+                         forbidding[i].stays ? ZQ_CACHE_HIT : ZQ_CACHE_LEAD);
+        if (!forbidding[i].stays) {
+            assert_int_equal(c.forward, ZQ_FORWARD_URI_MISS);
+            zq_entry_fail(&c.writer, 502);
+        }
+        rig_leave(&c);
+        zq_cache_free(cache);
+    }
+}
+
+/* ---- errors ---- */
+
+/* RFC 9111 4.2.4, RFC 5861 4 */
+static void stale_for_want_of_another(void **state)
+{
+    static const struct {
+        const char *cc;
+        int64_t grace_ms, now_ms;
+        bool disconnected, served;
+    } rows[] = {
+        {"Cache-Control: max-age=1", 0, 1000, true, false},
+        {"Cache-Control: max-age=1", 5000, 1000, true, true},
+        {"Cache-Control: max-age=1", 5000, 6000, true, true},
+        {"Cache-Control: max-age=1", 5000, 6001, true, false},
+        {"Cache-Control: max-age=1", 5000, 1000, false, false},
+        {"Cache-Control: max-age=1, stale-if-error=5", 0, 6000, false, true},
+        {"Cache-Control: max-age=1, stale-if-error=5", 0, 6001, true, false},
+        {"Cache-Control: max-age=1, stale-if-error=5, must-revalidate", 9000, 1000, true, false},
+        {"Cache-Control: max-age=1, stale-if-error=5, proxy-revalidate", 9000, 1000, true, false},
+        {"Cache-Control: s-maxage=1, stale-if-error=5", 9000, 1000, true, false},
+    };
+
+    for (size_t i = 0; i < ZQ_ARRAY_SIZE(rows); i++) {
+        struct zq_cache *cache = zq_cache_new(RIG_SIZE);
+        struct rig_client c = {0}, waiter = {0};
+        zq_cache_set_rules(cache, &(struct zq_cache_rules){.grace_ms = rows[i].grace_ms});
+        store(cache, rows[i].cc, "HTTP/1.1 200 OK\r\n");
+        assert_int_equal(rig_get(cache, &c, .now_ms = rows[i].now_ms), ZQ_CACHE_LEAD);
+        assert_int_equal(rig_get(cache, &waiter, .now_ms = rows[i].now_ms), ZQ_CACHE_JOIN);
+        bool served = zq_entry_serve_stale(&c.writer, rows[i].disconnected, rows[i].now_ms);
+        if (served != rows[i].served)
+            fail_msg("%s at %lld", rows[i].cc, (long long)rows[i].now_ms);
+        if (served) {
+            assert_false(rig_describe(&c, rows[i].now_ms).stored);
+            rig_expect(&c, "hello");
+            rig_expect(&waiter, "hello");
+        } else {
+            zq_entry_fail(&c.writer, 502);
+            assert_int_equal(rig_state(&waiter), ZQ_READER_FAILED);
+        }
+        rig_leave(&c);
+        rig_leave(&waiter);
+        zq_cache_free(cache);
+    }
+}
+
+static void an_error_is_not_stored_over_it(void **state)
+{
+    struct zq_cache *cache = *state;
+    struct rig_client c = {0};
+
+    store(cache, "Cache-Control: max-age=1, stale-if-error=9", "HTTP/1.1 200 OK\r\n");
+    assert_int_equal(rig_get(cache, &c, .now_ms = 2000), ZQ_CACHE_LEAD);
+    assert_int_equal(head(&c, 503, RIG_FRESH, "HTTP/1.1 503 -\r\n", 2000), 0);
+    assert_int_equal(rig_append(&c, "an error"), 0);
+    rig_finish(&c);
+    assert_int_equal(rig_describe(&c, 2000).status, 200);
+    rig_expect(&c, "hello");
+    rig_leave(&c);
+    rig_verdict(cache, LEAD, STALE, .now_ms = 2000);
+}
+
+/* ---- in the background ---- */
+
+/* RFC 5861 3: a stale hit, and one fetch. */
+static void stale_while_revalidate(void **state)
+{
+    struct zq_cache *cache = *state;
+    struct rig_client first = {0}, second = {0};
+
+    store(cache, "Cache-Control: max-age=1, stale-while-revalidate=5\nETag: \"a\"", HEAD200);
+    assert_int_equal(rig_get(cache, &first, .now_ms = 3000), ZQ_CACHE_HIT);
+    assert_non_null(first.writer.entry);
+    expect_slice(first.writer.etag, "\"a\"");
+    assert_int_equal(rig_get(cache, &second, .now_ms = 3000), ZQ_CACHE_HIT);
+    assert_null(second.writer.entry);
+    rig_expect(&first, "hello");
+    rig_leave(&first);
+    assert_int_equal(head(&first, 304, RIG_FRESH, "HTTP/1.1 304 -\r\n" RIG_FRESH "\r\n", 3500), 0);
+    rig_finish(&first);
+    rig_leave(&second);
+    assert_int_equal(rig_get(cache, &second, .now_ms = 3500), ZQ_CACHE_HIT);
+    assert_true(rig_describe(&second, 3500).remaining_s == 60);
+    rig_expect(&second, "hello");
+    rig_leave(&second);
+}
+
+static void a_refresh_that_fails_leaves_what_is_there(void **state)
+{
+    struct zq_cache *cache = *state;
+    struct rig_client c = {0};
+
+    store(cache, "Cache-Control: max-age=1, stale-while-revalidate=5", "HTTP/1.1 200 OK\r\n");
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(rig_get(cache, &c, .now_ms = 6000), ZQ_CACHE_HIT);
+        rig_leave(&c);
+        zq_entry_fail(&c.writer, 502);
+    }
+    rig_verdict(cache, LEAD, STALE, .now_ms = 6001);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        RIG_TEST(a_304_freshens),
+        RIG_TEST(content_is_shared),
+        cmocka_unit_test(what_a_304_forbids),
+        cmocka_unit_test(stale_for_want_of_another),
+        RIG_TEST(an_error_is_not_stored_over_it),
+        RIG_TEST(stale_while_revalidate),
+        RIG_TEST(a_refresh_that_fails_leaves_what_is_there),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
