@@ -161,6 +161,16 @@ def test_unsafe_methods_invalidate(basic):
     assert basic.get(target).get("x-call") == a.get("x-call")
 
 
+@pytest.mark.parametrize("field", ["Location", "Content-Location"])
+def test_unsafe_methods_invalidate_what_they_name(basic, field):
+    """RFC 9111 4.4: of the same origin, never of another."""
+    for prefix, goes in (("", True), ("http://test", True), ("http://other", False)):
+        target = page("Cache-Control: max-age=60")
+        a = basic.get(target)
+        basic.get(page(f"{field}: {prefix}{target}"), method="POST", body=b"")
+        assert (basic.get(target).get("x-call") != a.get("x-call")) == goes
+
+
 @pytest.mark.parametrize(
     "headers",
     [

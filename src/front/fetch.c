@@ -1,5 +1,6 @@
 #include "front/fetch.h"
 
+#include "front/invalidate.h"
 #include "front/serve.h"
 #include "front/tags.h"
 #include "zq/log.h"
@@ -329,10 +330,11 @@ static void expect_more(struct fetch *fetch)
         zq_timer_cancel(fetch->thread->loop, &fetch->timer);
 }
 
-static void invalidate(struct fetch *fetch, unsigned status)
+static void invalidate(struct fetch *fetch, unsigned status, const struct zq_fields *fields)
 {
     if (fetch->unsafe && status < 400)
-        zq_cache_invalidate(fetch->thread->front->cache, fetch->scheme, fetch->host, fetch->target);
+        invalidate_targets(fetch->thread->front->cache, fetch->scheme, fetch->host, fetch->target,
+                           fields, &fetch->thread->scratch);
 }
 
 /* Readers have taken bytes, or new ones were appended: the worker may send more. */
@@ -419,7 +421,7 @@ static int on_response(struct fetch *fetch, const struct zq_wire_frame *frame)
     response.block = zq_slice(zq_buf_data(&thread->block), thread->block.n);
     if (response.content_length < 0 && (frame->flags & ZQ_WIRE_END) && is_whole(&response, &wire))
         response.content_length = (int64_t)wire.body.n;
-    invalidate(fetch, wire.status);
+    invalidate(fetch, wire.status, &wire.fields);
     if (zq_entry_head(&fetch->writer, &response, zq_loop_now_ms(thread->loop), now) < 0) {
         fetch_fail(fetch, 503);
         return 0;

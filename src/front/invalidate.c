@@ -1,0 +1,103 @@
+#include "front/invalidate.h"
+
+static struct zq_slice behind(struct zq_slice s, size_t n)
+{
+    return zq_slice(s.p + n, s.n - n);
+}
+
+/* The bytes before the first of `ends`. */
+static size_t length_to(struct zq_slice s, const char *ends)
+{
+    size_t n = 0;
+
+    while (n < s.n && (s.p[n] == '\0' || strchr(ends, s.p[n]) == NULL))
+        n++;
+    return n;
+}
+
+static bool has_scheme(struct zq_slice s)
+{
+    size_t n = length_to(s, ":/?#");
+
+    return n < s.n && s.p[n] == ':';
+}
+
+static bool begins(struct zq_slice s, const char *with)
+{
+    size_t n = strlen(with);
+
+    return s.n >= n && memcmp(s.p, with, n) == 0;
+}
+
+static struct zq_slice join(struct zq_slice a, struct zq_slice b, struct zq_arena *scratch)
+{
+    char *to = zq_arena_alloc(scratch, a.n + b.n + 1);
+
+    if (to == NULL)
+        return (struct zq_slice){0};
+    memcpy(to, a.p, a.n);
+    memcpy(to + a.n, b.p, b.n);
+    return zq_slice(to, a.n + b.n);
+}
+
+/* `//authority/path`: the path, if the authority is the request's. */
+static struct zq_slice of_same_host(struct zq_slice s, struct zq_slice host,
+                                    struct zq_arena *scratch)
+{
+    s = behind(s, 2);
+    size_t n = length_to(s, "/?");
+    if (!zq_slice_ieq(zq_slice(s.p, n), host))
+        return (struct zq_slice){0};
+    s = behind(s, n);
+    return s.n > 0 && s.p[0] == '/' ? s : join(ZQ_SLICE("/"), s, scratch);
+}
+
+/* A path that begins where the target's last segment does, or a query alone. */
+static struct zq_slice relative(struct zq_slice s, struct zq_slice target, struct zq_arena *scratch)
+{
+    size_t n = length_to(target, "?");
+
+    if (s.n == 0 || s.p[0] == '.')
+        return (struct zq_slice){0};
+    while (s.p[0] != '?' && n > 0 && target.p[n - 1] != '/')
+        n--;
+    return join(zq_slice(target.p, n), s, scratch);
+}
+
+struct zq_slice invalidate_resolve(struct zq_slice s, struct zq_slice scheme, struct zq_slice host,
+                                   struct zq_slice target, struct zq_arena *scratch)
+{
+    s.n = length_to(s, "#");
+    if (has_scheme(s)) {
+        size_t n = length_to(s, ":");
+        if (!zq_slice_ieq(zq_slice(s.p, n), scheme) || !begins(behind(s, n), "://"))
+            return (struct zq_slice){0};
+        s = behind(s, n + 1);
+    }
+    if (begins(s, "//"))
+        return of_same_host(s, host, scratch);
+    return begins(s, "/") ? s : relative(s, target, scratch);
+}
+
+static void invalidate_named(struct zq_cache *cache, struct zq_slice name, struct zq_slice scheme,
+                             struct zq_slice host, struct zq_slice target,
+                             const struct zq_fields *response, struct zq_arena *scratch)
+{
+    const struct zq_field *f = NULL;
+
+    while ((f = zq_fields_find(response, name, f)) != NULL) {
+        struct zq_slice named =
+            invalidate_resolve(zq_slice_trim(f->value), scheme, host, target, scratch);
+        if (named.n > 0)
+            zq_cache_invalidate(cache, scheme, host, named);
+    }
+}
+
+void invalidate_targets(struct zq_cache *cache, struct zq_slice scheme, struct zq_slice host,
+                        struct zq_slice target, const struct zq_fields *response,
+                        struct zq_arena *scratch)
+{
+    zq_cache_invalidate(cache, scheme, host, target);
+    invalidate_named(cache, ZQ_SLICE("location"), scheme, host, target, response, scratch);
+    invalidate_named(cache, ZQ_SLICE("content-location"), scheme, host, target, response, scratch);
+}

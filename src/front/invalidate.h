@@ -1,0 +1,19 @@
+/* What a success of an unsafe method makes invalid (RFC 9111 4.4). */
+#ifndef ZQ_FRONT_INVALIDATE_H
+#define ZQ_FRONT_INVALIDATE_H
+
+#include "zq/cache.h"
+
+/* The request's target, and of the response's Location and Content-Location what has the same
+ * origin; other origins never: their responses are not this one's to drop. */
+void invalidate_targets(struct zq_cache *cache, struct zq_slice scheme, struct zq_slice host,
+                        struct zq_slice target, const struct zq_fields *response,
+                        struct zq_arena *scratch);
+
+/* The target that a reference names on the request's own origin (RFC 3986 5.2, without its dot
+ * segments, which name nothing that is stored under them), from `scratch`; n is 0: none. */
+struct zq_slice invalidate_resolve(struct zq_slice reference, struct zq_slice scheme,
+                                   struct zq_slice host, struct zq_slice target,
+                                   struct zq_arena *scratch);
+
+#endif

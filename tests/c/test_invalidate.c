@@ -1,0 +1,55 @@
+/* References of Location and Content-Location, and what they name on the request's own origin
+ * (RFC 9111 4.4, RFC 3986 5.2). */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "front/invalidate.h"
+
+static const struct {
+    const char *reference, *names; /* NULL: nothing */
+} rows[] = {
+    {"/a", "/a"},
+    {"/a?b#c", "/a?b"},
+    {"http://h:81/a?b", "/a?b"},
+    {"HTTP://H:81/a", "/a"},
+    {"http://h:81", "/"},
+    {"http://h:81?q", "/?q"},
+    {"//h:81/a", "/a"},
+    {"new", "/dir/new"},
+    {"new?x=/", "/dir/new?x=/"},
+    {"?q", "/dir/page?q"},
+    {"https://h:81/a", NULL},
+    {"http://h/a", NULL},
+    {"http://other:81/a", NULL},
+    {"//other/a", NULL},
+    {"http:/a", NULL},
+    {"mailto:a", NULL},
+    {"../a", NULL},
+    {"", NULL},
+    {"#a", NULL},
+};
+
+static void references(void **state)
+{
+    struct zq_arena scratch = {0};
+
+    for (size_t i = 0; i < ZQ_ARRAY_SIZE(rows); i++) {
+        struct zq_slice got =
+            invalidate_resolve(zq_slice_str(rows[i].reference), ZQ_SLICE("http"), ZQ_SLICE("h:81"),
+                               ZQ_SLICE("/dir/page?old=/x"), &scratch);
+        if (!zq_slice_eq(got, zq_slice_str(rows[i].names)))
+            fail_msg("%s: %.*s", rows[i].reference, (int)got.n, got.p);
+    }
+    zq_arena_fini(&scratch);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(references)};
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
