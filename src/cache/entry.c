@@ -108,7 +108,7 @@ bool zq_writer_abandoned(const struct zq_writer *writer)
 
 /* What the head brings, while it is being decided on. */
 struct arrival {
-    const struct zq_cache_response *response;
+    struct zq_cache_response response;
     struct zq_freshness freshness;
     enum zq_policy_verdict verdict;
     bool shareable;           /* joined readers may have it, if they match its Vary */
@@ -128,7 +128,7 @@ static int gather_vary(struct zq_entry *entry, struct arrival *a)
     zq_lock_take(&entry->lock);
     const struct zq_fields *request = zq_entry_request(entry);
     if (request != NULL)
-        error = zq_vary_build(&a->vary, a->response->fields, request);
+        error = zq_vary_build(&a->vary, a->response.fields, request);
     else
         a->verdict = ZQ_POLICY_VARY; /* nobody knows for which requests it is right */
     zq_lock_give(&entry->lock);
@@ -139,8 +139,8 @@ static int judge(struct zq_entry *entry, struct arrival *a, int64_t now_ms, time
 {
     struct zq_policy_exchange x = {
         .traits = entry->traits,
-        .status = a->response->status,
-        .response = a->response->fields,
+        .status = a->response.status,
+        .response = a->response.fields,
         .request_ms = entry->freshness.response_ms,
         .response_ms = now_ms,
         .now = now,
@@ -157,23 +157,23 @@ static int judge(struct zq_entry *entry, struct arrival *a, int64_t now_ms, time
 
 static int copy_head(struct arrival *a)
 {
-    struct zq_slice block = a->response->block;
+    struct zq_slice block = a->response.block;
     bool storable = a->verdict == ZQ_POLICY_STORABLE;
 
     ZQ_ASSERT(block.n <= UINT32_MAX && a->vary.n <= UINT32_MAX);
-    a->hidden = storable ? zq_block_hidden(NULL, a->response->fields) : 0;
+    a->hidden = storable ? zq_block_hidden(NULL, a->response.fields) : 0;
     a->head_bytes = block.n + a->vary.n + a->hidden;
     a->head = zq_cache_alloc(a->head_bytes);
     if (a->head == NULL)
         return ZQ_ENOMEM;
     if (storable)
-        a->withheld = zq_block_part(a->head, block, a->response->fields);
+        a->withheld = zq_block_part(a->head, block, a->response.fields);
     else
         memcpy(a->head, block.p, block.n);
     if (a->vary.n > 0)
         memcpy(a->head + block.n, zq_buf_data(&a->vary), a->vary.n);
     if (a->hidden > 0)
-        zq_block_hidden(a->head + block.n + a->vary.n, a->response->fields);
+        zq_block_hidden(a->head + block.n + a->vary.n, a->response.fields);
     return 0;
 }
 
@@ -187,7 +187,7 @@ static bool retain(struct zq_entry *entry, const struct arrival *a)
 {
     struct zq_tags *tags;
 
-    if (zq_tags_of(entry->cache, a->response->fields, &tags) < 0)
+    if (zq_tags_of(entry->cache, a->response.fields, &tags) < 0)
         return false;
     if (zq_store_reserve(entry->cache, a->head_bytes)) {
         if (zq_store_confirm_fill(entry, tags))
@@ -201,7 +201,7 @@ static bool retain(struct zq_entry *entry, const struct arrival *a)
 /* Settles whether it will be stored, and takes what will not off the index. */
 static void settle(struct zq_entry *entry, struct arrival *a, int64_t now_ms)
 {
-    const struct zq_cache_response *r = a->response;
+    const struct zq_cache_response *r = &a->response;
     bool storable = a->verdict == ZQ_POLICY_STORABLE;
 
     if (entry->shard == NULL)
@@ -251,7 +251,7 @@ static void show_content_of(struct zq_entry *entry, struct zq_entry *owner)
 
 static void publish(struct zq_entry *entry, const struct arrival *a)
 {
-    const struct zq_cache_response *r = a->response;
+    const struct zq_cache_response *r = &a->response;
     struct zq_entry *base = entry->base;
 
     zq_lock_take(&entry->lock);
@@ -316,14 +316,13 @@ static int arrive_stale(struct zq_entry *entry, struct arrival *a)
 {
     struct zq_entry *stored = entry->base;
     struct zq_slice vary = zq_entry_vary(stored);
-    struct zq_cache_response response = {
+
+    a->response = (struct zq_cache_response){
         .status = stored->status,
         .block = stored->block,
         .content_length = stored->no_content ? stored->content_length : (int64_t)stored->length,
         .no_content = stored->no_content,
     };
-
-    a->response = &response;
     a->freshness = stored->freshness;
     a->verdict = ZQ_POLICY_STALE;
     a->shareable = true;
@@ -380,14 +379,14 @@ static bool forbids_reuse(enum zq_policy_verdict verdict)
 /* RFC 9111 4.3.4 */
 static int arrive_validated(struct zq_entry *entry, struct arrival *a, int64_t now_ms, time_t now)
 {
-    const struct zq_cache_response *not_modified = a->response;
+    const struct zq_cache_response not_modified = a->response;
     struct zq_entry *stored = entry->base;
     struct zq_merged merged;
 
-    int error = zq_merged_init(&merged, not_modified, stored);
+    int error = zq_merged_init(&merged, &not_modified, stored);
     if (error == 0) {
-        a->response = &merged.response;
-        a->again = !zq_validates(not_modified, stored);
+        a->response = merged.response;
+        a->again = !zq_validates(&not_modified, stored);
         a->content = take_content_of(stored);
         zq_entry_ref(stored);
         error = arrive(entry, a, now_ms, now);
@@ -397,6 +396,7 @@ static int arrive_validated(struct zq_entry *entry, struct arrival *a, int64_t n
             zq_store_invalidate_variant(stored);
         zq_entry_unref(stored);
     }
+    a->response = not_modified;
     zq_merged_fini(&merged);
     return error;
 }
@@ -405,7 +405,7 @@ int zq_entry_head(struct zq_writer *writer, const struct zq_cache_response *resp
                   int64_t now_ms, time_t now)
 {
     struct zq_entry *entry = entry_of(writer);
-    struct arrival a = {.response = response, .freshness = {.response_ms = now_ms}};
+    struct arrival a = {.response = *response, .freshness = {.response_ms = now_ms}};
     int error;
 
     ZQ_ASSERT(entry->state == ZQ_ENTRY_WAITING);
