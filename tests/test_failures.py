@@ -300,16 +300,16 @@ def test_large_upload_to_a_worker_that_dies():
             assert client.response().status == 502
 
 
-def test_responses_of_an_older_generation_are_delivered_but_not_stored():
+def test_responses_of_an_older_generation_are_delivered_but_not_stored(tmp_path):
     with serve("basic:app") as server:
-        target = "/answer?sleep=1.5&body=old&h=Cache-Control:max-age=600"
+        go = tmp_path / "go"
+        target = f"/answer?until={go}&body=old&h=Cache-Control:max-age=600"
         with server.client() as client:
             client.send_request(target)
             time.sleep(0.3)
-            old = server.children()["worker"]
             server.signal(signal.SIGHUP)
-            wait_for(lambda: set(server.children()["worker"]) - set(old), "the new generation")
-            time.sleep(0.5)
+            wait_for(lambda: "reloaded" in server.log, "the new generation")
+            go.touch()
             response = client.response()
             assert response.body == b"old"
         assert "hit" not in server.get(target).get("cache-status")

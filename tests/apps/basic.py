@@ -64,12 +64,15 @@ async def echo(scope, receive, send):
 
 
 async def answer(scope, receive, send):
-    """What the query says: status, size, body, sleep (seconds), and any h=Name:Value."""
+    """What the query says: status, size, body, sleep (seconds), until (a file that is to appear),
+    and any h=Name:Value."""
     pairs = urllib.parse.parse_qsl(scope["query_string"].decode(), keep_blank_values=True)
     q = dict(pairs)
     asked = dict(scope["headers"])
     if "sleep" in q or b"x-sleep" in asked:
         await asyncio.sleep(float(q.get("sleep") or asked[b"x-sleep"]))
+    while "until" in q and not os.path.exists(q["until"]):
+        await asyncio.sleep(0.01)
     headers = [
         tuple(part.strip().encode("latin-1") for part in value.split(":", 1))
         for name, value in pairs
