@@ -180,6 +180,22 @@ def test_sigterm_answers_what_was_begun_and_closes_idle_connections():
             assert late.connect_ex(server.address) != 0
 
 
+def test_sigterm_answers_what_was_pipelined_and_read():
+    with serve() as server, server.client() as client, server.client() as other:
+        client.send("GET /answer?sleep=0.5 HTTP/1.1\r\nHost: test\r\n\r\n" * 3)
+        post = "POST /echo HTTP/1.1\r\nHost: test\r\nContent-Length: 2\r\n\r\nhi"
+        other.send("GET /answer?sleep=0.5 HTTP/1.1\r\nHost: test\r\n\r\n" + post * 2)
+        time.sleep(0.2)
+        server.signal(signal.SIGTERM)
+        for each in (client, other):
+            responses = [each.response() for _ in range(3)]
+            assert [response.status for response in responses] == [200] * 3
+            assert [r.get("connection") for r in responses] == [None, None, "close"]
+            assert each.closed()
+        assert responses[2].body == b"hi"
+        assert server.wait() == 0
+
+
 def test_lifespan_shutdown_runs_and_state_is_given(tmp_path):
     note = tmp_path / "note"
     with serve("lifecycle:app", env={"NOTE": str(note)}) as server:

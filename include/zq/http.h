@@ -127,10 +127,10 @@ void zq_http_share_places(struct zq_http_server *server, atomic_size_t *taken);
 /* Is its connection without a place, and still none free? */
 bool zq_exchange_is_excess(struct zq_exchange *exchange);
 
-/* From now on every response carries Connection: close and idle connections close at once. A
- * connection of which a first byte was read is answered; a new one that has sent nothing yet gets
- * a second to do so. `on_empty` is called (once, perhaps at once) when no connection is left; it
- * must not free the server. */
+/* From now on responses carry Connection: close and idle connections close at once. A request of
+ * which a first byte was read is answered, also one that was pipelined, and then the one before it
+ * does not close; a new connection that has sent nothing yet gets a second to do so. `on_empty` is
+ * called (once, perhaps at once) when no connection is left; it must not free the server. */
 void zq_http_drain(struct zq_http_server *server, void (*on_empty)(struct zq_http_server *server));
 
 /* ---- request content ---- */

@@ -51,12 +51,14 @@ static void deliver(struct zq_http_exchange *ex)
 size_t zq_body_feed(struct zq_conn *conn, struct zq_slice input)
 {
     struct zq_http_exchange *ex = conn->exchange;
+    size_t there = input.n;
     if (!may_step(ex))
         return 0;
     /* What is parsed is never less than the content in it. */
     if (ex->want > 0 && input.n > ex->want)
         input.n = (size_t)ex->want;
     int64_t used = zq_parse_body(ex, input);
+    ex->followed = ex->message_complete && used >= 0 && (size_t)used < there;
     /* Content comes before the framing that is wrong behind it, also where one step finds both. */
     if (over_limit(ex))
         zq_exchange_refuse(ex, 413, ZQ_EXCHANGE_REFUSED);

@@ -48,6 +48,7 @@ struct zq_conn {
     uint8_t inside;     /* depth of zq_conn_enter */
     bool feeding;       /* input is being taken; whoever makes it possible to go on need not ask */
     bool fresh;         /* not a byte was ever read */
+    uint8_t last_ones;  /* answered while draining, because a next one had been read */
     bool placed;        /* it has one of --limit-connections */
     bool skipped_crlf;  /* the one empty line before a request (RFC 9112 2.2) */
     bool peer_finished; /* the client has sent its last byte */
@@ -101,6 +102,7 @@ struct zq_http_exchange {
     bool in_chunk;         /* a chunk's data follows */
     bool asked;            /* zq_exchange_want was called */
     bool message_complete; /* the parser has seen the end */
+    bool followed;         /* part of the next request was read with it */
     bool continue_pending; /* 100 is owed when the content is asked for */
     bool client_keeps;     /* the client would send another request */
     bool large;            /* its head was: the arena's first block is not worth keeping */
@@ -173,6 +175,10 @@ static inline int64_t zq_conn_deadline(const struct zq_conn *conn, int64_t timeo
 {
     return timeout_ms > 0 ? zq_conn_now(conn) + timeout_ms : 0;
 }
+
+/* While the server drains, of the requests that a client has pipelined those are answered that
+ * were read, but not more than so many, lest it goes on for ever. */
+#define ZQ_LAST_ONES_MAX 100
 
 /* ---- server.c ---- */
 

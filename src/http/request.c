@@ -102,6 +102,7 @@ static void accept_head(struct zq_conn *conn, struct zq_slice head, struct zq_sl
     }
     if (status == 0)
         status = zq_message_check(ex);
+    ex->followed = rest.n > 0 && !ex->pub.request.has_body;
     conn->next_is_here = status == 0 && !ex->pub.request.has_body && is_next_head(rest);
     if (rest.n > 0)
         ex->continue_pending = false; /* the client does not wait for it (RFC 9110 10.1.1) */

@@ -300,6 +300,14 @@ static size_t send_content(struct zq_http_exchange *ex, struct vec *vec, const s
 
 /* ---- the head ---- */
 
+static bool is_last(struct zq_http_exchange *ex)
+{
+    struct zq_conn *conn = ex->conn;
+    if (!conn->server->draining)
+        return false;
+    return !ex->followed || conn->last_ones++ >= ZQ_LAST_ONES_MAX;
+}
+
 static void choose_framing(struct zq_http_exchange *ex, const struct zq_response_head *head)
 {
     const struct zq_request *request = &ex->pub.request;
@@ -311,8 +319,8 @@ static void choose_framing(struct zq_http_exchange *ex, const struct zq_response
     } else {
         ex->framing = request->version_minor > 0 ? ZQ_FRAMING_CHUNKED : ZQ_FRAMING_CLOSE;
     }
-    ex->keep = ex->client_keeps && !head->close && !ex->conn->server->draining &&
-               ex->framing != ZQ_FRAMING_CLOSE && zq_body_is_droppable(ex);
+    ex->keep = ex->client_keeps && !head->close && ex->framing != ZQ_FRAMING_CLOSE &&
+               zq_body_is_droppable(ex) && !is_last(ex);
 }
 
 /* RFC 9110 8.6: none with 204; with 304 only that of the 200, which 0 hardly is. */
