@@ -197,6 +197,9 @@ int zq_http_block(struct zq_buf *out, unsigned status, const struct zq_fields *f
                   const struct zq_config *config, time_t now, int64_t *content_length, bool *close,
                   struct zq_slice *bad);
 
+/* uri-host [ ":" port ] (RFC 9110 7.2), not empty: reg-name, IPv4 or [IPv6]; port 0–65535. */
+bool zq_host_valid(struct zq_slice host);
+
 /* Percent-decodes `path` (RFC 3986 2.1) into the arena; returns `path` itself where nothing is
  * escaped. Invalid escapes stay as they are. p is NULL when out of memory. */
 struct zq_slice zq_http_decode_path(struct zq_slice path, struct zq_arena *arena);

@@ -224,24 +224,11 @@ static void apply_proto(struct zq_request *r, size_t hop)
         r->scheme = ZQ_SLICE("http");
 }
 
-/* Bytes that a host and port may have (RFC 3986 3.2.2), userinfo and delimiters excluded. */
-static bool is_host(struct zq_slice s)
-{
-    if (s.n == 0)
-        return false;
-    for (size_t i = 0; i < s.n; i++) {
-        unsigned char c = (unsigned char)s.p[i];
-        if (c <= ' ' || c >= 0x7f || strchr("\"#/<>?@\\^`{|},", c) != NULL)
-            return false;
-    }
-    return true;
-}
-
 static void apply_host(struct zq_request *r, size_t hop)
 {
     struct zq_slice host;
 
-    if (!member_from_right(r, ZQ_SLICE("x-forwarded-host"), hop, &host) || !is_host(host))
+    if (!member_from_right(r, ZQ_SLICE("x-forwarded-host"), hop, &host) || !zq_host_valid(host))
         return;
     r->host = host;
     for (size_t i = 0; i < r->fields.n; i++)

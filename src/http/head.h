@@ -8,6 +8,7 @@
 #define ZQ_HTTP_HEAD_H
 
 #include "zq/config.h"
+#include "zq/http.h"
 
 /* How far a head has been looked through, so that no byte is looked at twice however it comes.
  * Offsets count from the head's first byte. Zero-initialised for a new head. */
@@ -54,8 +55,5 @@ struct zq_target {
 };
 
 unsigned zq_target_parse(struct zq_slice target, struct zq_slice method, struct zq_target *out);
-
-/* uri-host [ ":" port ] (RFC 9110 7.2), not empty: reg-name, IPv4 or [IPv6]; port 0–65535. */
-bool zq_host_valid(struct zq_slice host);
 
 #endif

@@ -169,7 +169,8 @@ static void chains_are_walked_from_the_right(void **state)
 
 static void a_bad_host_is_ignored(void **state)
 {
-    static const char *const bad[] = {"a b", "a/b", "user@host", "a\x01", "", "a\\b", "a?b"};
+    static const char *const bad[] = {"a b",  "a/b", "user@host", "a\x01", "",
+                                      "a\\b", "a?b", "a:99999",   "a:b",   "[::1"};
     struct trusted_peers *p = peers_of("*");
 
     (void)state;
