@@ -6,6 +6,7 @@
 #ifndef ZQ_BASE_H
 #define ZQ_BASE_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -102,6 +103,19 @@ static inline char *zq_buf_data(const struct zq_buf *b)
 {
     return b->p + b->off;
 }
+
+/* A counted piece of memory, which several may read, on any thread, once it is filled. */
+struct zq_chunk {
+    atomic_uint refs;
+    size_t size;
+    char data[];
+};
+
+struct zq_chunk *zq_chunk_new(size_t size); /* one reference; NULL when out of memory */
+void zq_chunk_ref(struct zq_chunk *chunk);
+void zq_chunk_unref(struct zq_chunk *chunk); /* NULL is fine */
+/* By whoever holds a reference: is that the only one, so that it may be filled anew? */
+bool zq_chunk_is_mine(const struct zq_chunk *chunk);
 
 /* An arena: bump allocation, freed as a whole. Aligned to 16. */
 struct zq_arena {

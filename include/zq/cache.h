@@ -162,6 +162,10 @@ void zq_writer_moved(struct zq_writer *writer);
 
 /* Content, copied; what goes beyond the announced length is dropped. 0 or ZQ_ENOMEM. */
 int zq_entry_append(struct zq_writer *writer, struct zq_slice data);
+/* The same for `data` that lies in `chunk`, which is no more written to: where the response is not
+ * stored, and `data` is a good part of the chunk (a quarter: a window keeps no more than four times
+ * its bytes in memory), a reference is kept instead of a copy. */
+int zq_entry_append_chunk(struct zq_writer *writer, struct zq_slice data, struct zq_chunk *chunk);
 
 /* The end: `complete` false means that it was cut short (never stored; readers see ABORTED), and so
  * does content of another length than announced. Closes the writer and its reference. */

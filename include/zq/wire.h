@@ -116,6 +116,16 @@ struct zq_wire_answer {
 int zq_wire_next(struct zq_slice input, enum zq_wire_from from, struct zq_wire_frame *frame,
                  size_t *used);
 
+/* A BODY frame that is taken in parts; zero-initialised, none is. */
+struct zq_wire_parts {
+    uint32_t stream, left; /* bytes that are still to come */
+    unsigned flags;
+};
+/* The same, but what is there of a BODY frame is taken at once, as a frame by itself: the last one
+ * of them has its flags. */
+int zq_wire_next_part(struct zq_slice input, enum zq_wire_from from, struct zq_wire_parts *parts,
+                      struct zq_wire_frame *frame, size_t *used);
+
 /* Decodes a payload. Slices borrow from it; the fields' array comes from `arena`. 0, ZQ_EPROTO or
  * ZQ_ENOMEM. */
 int zq_wire_decode_request(struct zq_slice payload, struct zq_arena *arena,

@@ -90,6 +90,36 @@ void zq_buf_consume(struct zq_buf *b, size_t n)
         b->off = 0;
 }
 
+/* ---- chunks ---- */
+
+struct zq_chunk *zq_chunk_new(size_t size)
+{
+    struct zq_chunk *chunk = malloc(sizeof(*chunk) + size);
+
+    if (chunk != NULL) {
+        atomic_init(&chunk->refs, 1);
+        chunk->size = size;
+    }
+    return chunk;
+}
+
+void zq_chunk_ref(struct zq_chunk *chunk)
+{
+    atomic_fetch_add_explicit(&chunk->refs, 1, memory_order_relaxed);
+}
+
+void zq_chunk_unref(struct zq_chunk *chunk)
+{
+    if (chunk != NULL && atomic_fetch_sub_explicit(&chunk->refs, 1, memory_order_acq_rel) == 1)
+        free(chunk);
+}
+
+/* Acquire: what the others read was read before it is overwritten. */
+bool zq_chunk_is_mine(const struct zq_chunk *chunk)
+{
+    return atomic_load_explicit(&chunk->refs, memory_order_acquire) == 1;
+}
+
 /* ---- arenas ---- */
 
 struct zq_arena_block {

@@ -462,7 +462,30 @@ static void link_segment(struct zq_entry *entry, struct zq_segment *segment)
     entry->tail = segment;
 }
 
-int zq_entry_append(struct zq_writer *writer, struct zq_slice data)
+/* A stored response is counted to the byte, and has no chunk for that. */
+static bool may_keep(const struct zq_entry *entry, struct zq_slice data,
+                     const struct zq_chunk *chunk)
+{
+    return chunk != NULL && !entry->retained && data.n >= chunk->size / 4;
+}
+
+/* A segment that begins with `data`, from `start` on. */
+static struct zq_segment *segment_of(struct zq_entry *entry, uint64_t start, struct zq_slice data,
+                                     struct zq_chunk *chunk)
+{
+    bool keep = may_keep(entry, data, chunk);
+    struct zq_segment *segment =
+        keep ? zq_segment_keep(data, chunk) : zq_segment_new(entry, data.n);
+
+    if (segment == NULL)
+        return NULL;
+    segment->start = start;
+    if (!keep)
+        memcpy(segment->data, data.p, data.n);
+    return segment;
+}
+
+int zq_entry_append_chunk(struct zq_writer *writer, struct zq_slice data, struct zq_chunk *chunk)
 {
     struct zq_entry *entry = entry_of(writer);
     struct zq_segment *segment = NULL;
@@ -475,11 +498,10 @@ int zq_entry_append(struct zq_writer *writer, struct zq_slice data)
         zq_entry_let_go(entry, true);
     size_t filled = fill_tail(entry, data);
     if (filled < data.n) {
-        segment = zq_segment_new(entry, data.n - filled);
+        segment = segment_of(entry, entry->length + filled,
+                             zq_slice(data.p + filled, data.n - filled), chunk);
         if (segment == NULL)
             return ZQ_ENOMEM;
-        segment->start = entry->length + filled;
-        memcpy(segment->data, data.p + filled, data.n - filled);
     }
     zq_lock_take(&entry->lock);
     if (segment != NULL)
@@ -489,6 +511,11 @@ int zq_entry_append(struct zq_writer *writer, struct zq_slice data)
     zq_segments_trim(entry);
     zq_lock_give(&entry->lock);
     return 0;
+}
+
+int zq_entry_append(struct zq_writer *writer, struct zq_slice data)
+{
+    return zq_entry_append_chunk(writer, data, NULL);
 }
 
 /* ---- the end ---- */

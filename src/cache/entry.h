@@ -33,8 +33,18 @@ struct zq_segment {
     uint64_t start; /* the offset of its first byte in the content */
     size_t size;
     bool counted; /* in zq_cache_used */
+    bool kept;    /* a struct zq_kept: the bytes lie in a chunk */
     char data[];
 };
+struct zq_kept {
+    struct zq_segment segment;
+    struct zq_chunk *chunk;
+    const char *data;
+};
+static inline const char *zq_segment_data(const struct zq_segment *segment)
+{
+    return segment->kept ? ZQ_CONTAINER(segment, struct zq_kept, segment)->data : segment->data;
+}
 #define ZQ_SEGMENT_MIN 4096u
 #define ZQ_SEGMENT_MAX (64u << 10)
 /* A stored response of known length is one segment up to this. */
@@ -182,6 +192,8 @@ uint64_t zq_readers_passed(const struct zq_entry *entry);
 /* A segment for `need` or more bytes, behind what was appended. Counted when the entry is retained;
  * an entry that there is no room for loses that. NULL when out of memory. No lock held. */
 struct zq_segment *zq_segment_new(struct zq_entry *entry, size_t need);
+/* One that keeps `data` where it is, in `chunk`. NULL when out of memory. */
+struct zq_segment *zq_segment_keep(struct zq_slice data, struct zq_chunk *chunk);
 void zq_segments_free(struct zq_entry *entry, struct zq_segment *first);
 /* Frees what all readers have passed of an entry that is not retained. Entry locked. */
 void zq_segments_trim(struct zq_entry *entry);

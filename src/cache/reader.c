@@ -256,7 +256,7 @@ int zq_reader_peek(struct zq_reader *reader, struct iovec *iov, int max, bool *e
     while (has_head(state) && n < max && segment != NULL && offset < entry->length) {
         uint64_t stop = segment->start + segment->size;
         stop = stop < entry->length ? stop : entry->length;
-        iov[n].iov_base = (void *)(segment->data + (offset - segment->start));
+        iov[n].iov_base = (void *)(uintptr_t)(zq_segment_data(segment) + (offset - segment->start));
         iov[n++].iov_len = (size_t)(stop - offset);
         offset = stop;
         segment = segment->next;

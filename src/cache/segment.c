@@ -39,10 +39,26 @@ struct zq_segment *zq_segment_new(struct zq_entry *entry, size_t need)
             zq_store_release(entry->cache, segment_bytes(size));
         return NULL;
     }
-    segment->next = NULL;
-    segment->size = size;
-    segment->counted = counted;
+    *segment = (struct zq_segment){.size = size, .counted = counted};
     return segment;
+}
+
+struct zq_segment *zq_segment_keep(struct zq_slice data, struct zq_chunk *chunk)
+{
+    struct zq_kept *kept = zq_cache_alloc(sizeof(*kept));
+
+    if (kept == NULL)
+        return NULL;
+    *kept =
+        (struct zq_kept){.segment = {.size = data.n, .kept = true}, .chunk = chunk, .data = data.p};
+    zq_chunk_ref(chunk);
+    return &kept->segment;
+}
+
+static void kept_free(struct zq_kept *kept)
+{
+    zq_chunk_unref(kept->chunk);
+    zq_cache_dealloc(kept, sizeof(*kept));
 }
 
 static void segment_free(struct zq_entry *entry, struct zq_segment *segment)
@@ -50,6 +66,10 @@ static void segment_free(struct zq_entry *entry, struct zq_segment *segment)
     size_t bytes = segment_bytes(segment->size);
     bool counted = segment->counted;
 
+    if (segment->kept) {
+        kept_free(ZQ_CONTAINER(segment, struct zq_kept, segment));
+        return;
+    }
     zq_cache_dealloc(segment, bytes);
     if (counted)
         zq_store_release(entry->cache, bytes);

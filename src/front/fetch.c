@@ -351,14 +351,15 @@ static void grant(struct fetch *fetch)
     link_flush_later(fetch->link);
 }
 
-/* Appends content; past the end of the stream the fetch is over and gone. */
+/* Appends content, which lies in the thread's input; past the end of the stream the fetch is over
+ * and gone. */
 static int take_content(struct fetch *fetch, const struct zq_wire_frame *frame,
                         struct zq_slice data)
 {
     if (data.n > fetch->credit)
         return ZQ_EPROTO;
     fetch->credit -= (uint32_t)data.n;
-    if (data.n > 0 && zq_entry_append(&fetch->writer, data) < 0) {
+    if (data.n > 0 && zq_entry_append_chunk(&fetch->writer, data, fetch->thread->input) < 0) {
         fetch_fail(fetch, 503);
         return 0;
     }

@@ -50,6 +50,7 @@ struct front_thread {
     struct zq_node fetches; /* struct fetch: all others that are under way */
     struct front_listener listeners[FRONT_LISTENERS_MAX];
     struct zq_arena scratch; /* for one frame */
+    struct zq_chunk *input;  /* what a worker sent last; entries may keep parts of it */
     struct zq_buf block;     /* for one response head */
     struct zq_buf line;      /* for one line of the access log */
     time_t wall;             /* the wall clock at wall_ms */

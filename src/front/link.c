@@ -16,7 +16,7 @@
 /* An end of file without a death may be a fork that holds nothing, or the death's news on its way
  * through super: wait for it that long before blaming the worker. */
 #define BROKEN_GRACE_MS 1000
-#define READ_BYTES (256u << 10)
+#define READ_BYTES (128u << 10)
 #define STREAMS_MAX (1u << 20)
 
 static void on_event(struct zq_io *io, uint32_t events);
@@ -239,20 +239,26 @@ static int on_frame(struct link *link, const struct zq_wire_frame *frame)
     return error;
 }
 
-static int on_input(struct link *link)
+/* What is left of `input` is the beginning of a frame: it goes in front of the next input. */
+static int keep_rest(struct link *link, struct zq_slice input, size_t awaited)
+{
+    link->awaited = awaited;
+    return zq_buf_append(&link->in, input.p, input.n);
+}
+
+static int on_input(struct link *link, struct zq_slice input)
 {
     while (!link->broken) {
         struct zq_wire_frame frame;
         size_t used;
-        int error = zq_wire_next(zq_slice(zq_buf_data(&link->in), link->in.n), ZQ_WIRE_FROM_WORKER,
-                                 &frame, &used);
+        int error = zq_wire_next_part(input, ZQ_WIRE_FROM_WORKER, &link->parts, &frame, &used);
         if (error == ZQ_EAGAIN)
-            return 0;
+            return keep_rest(link, input, used);
         if (error == 0)
             error = on_frame(link, &frame);
         if (error < 0)
             return error;
-        zq_buf_consume(&link->in, used);
+        input = zq_slice(input.p + used, input.n - used);
     }
     return 0;
 }
@@ -264,27 +270,42 @@ static void on_end_of_file(struct link *link)
     zq_timer_set(link->thread->loop, &link->pulse, BROKEN_GRACE_MS);
 }
 
+/* Where the next input goes: room for the frame that has begun, whose bytes are there already.
+ * Many small reads share one chunk, until an entry keeps a part of it. */
+static struct zq_chunk *make_input(struct link *link)
+{
+    struct front_thread *thread = link->thread;
+    size_t size = link->awaited > READ_BYTES ? link->awaited : READ_BYTES;
+
+    if (thread->input == NULL || thread->input->size != size || !zq_chunk_is_mine(thread->input)) {
+        zq_chunk_unref(thread->input);
+        thread->input = zq_chunk_new(size);
+    }
+    if (thread->input != NULL && link->in.n > 0)
+        memcpy(thread->input->data, zq_buf_data(&link->in), link->in.n);
+    return thread->input;
+}
+
 static void read_frames(struct link *link)
 {
-    char *to = zq_buf_reserve(&link->in, READ_BYTES);
+    struct zq_chunk *chunk = make_input(link);
 
-    if (to == NULL)
+    if (chunk == NULL)
         return;
-    ssize_t n = recv(link->io.fd, to, READ_BYTES, 0);
+    ssize_t n = recv(link->io.fd, chunk->data + link->in.n, chunk->size - link->in.n, 0);
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
         return;
     if (n <= 0) {
         on_end_of_file(link);
         return;
     }
-    zq_buf_commit(&link->in, (size_t)n);
-    int error = on_input(link);
+    struct zq_slice input = zq_slice(chunk->data, link->in.n + (size_t)n);
+    zq_buf_fini(&link->in);
+    int error = on_input(link, input);
     if (error == ZQ_EPROTO)
         blame(link, "broke the wire protocol");
     else if (error < 0)
         blame(link, zq_strerror(error));
-    else if (link->in.n == 0 && link->in.cap > READ_BYTES)
-        zq_buf_fini(&link->in);
 }
 
 /* ---- output ---- */

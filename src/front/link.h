@@ -25,7 +25,10 @@ struct link {
     struct front_thread *thread;
     struct front_worker *worker;
     struct zq_io io;
-    struct zq_buf in, out;
+    struct zq_buf in;           /* the beginning of a frame */
+    size_t awaited;             /* bytes of that frame; 0: not known yet */
+    struct zq_wire_parts parts; /* of the BODY frame that is coming in */
+    struct zq_buf out;
     struct zq_defer flush;
     size_t unanswered; /* bytes of `out` up to the end of the last ANSWER */
     struct stream *streams;

@@ -86,6 +86,7 @@ void front_thread_fini(struct front_thread *thread)
     if (thread->loop != NULL)
         end_fetches(thread);
     zq_arena_fini(&thread->scratch);
+    zq_chunk_unref(thread->input);
     zq_buf_fini(&thread->block);
     zq_buf_fini(&thread->line);
     if (thread->loop != NULL)

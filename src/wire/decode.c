@@ -68,6 +68,44 @@ int zq_wire_next(struct zq_slice input, enum zq_wire_from from, struct zq_wire_f
     return 0;
 }
 
+static void take_part(struct zq_slice input, struct zq_wire_parts *parts,
+                      struct zq_wire_frame *frame)
+{
+    size_t n = input.n < parts->left ? input.n : parts->left;
+
+    parts->left -= (uint32_t)n;
+    *frame = (struct zq_wire_frame){
+        .type = ZQ_WIRE_BODY,
+        .flags = parts->left == 0 ? parts->flags : 0,
+        .stream = parts->stream,
+        .payload = zq_slice(input.p, n),
+    };
+}
+
+int zq_wire_next_part(struct zq_slice input, enum zq_wire_from from, struct zq_wire_parts *parts,
+                      struct zq_wire_frame *frame, size_t *used)
+{
+    struct wire_header h;
+    size_t head = 0;
+
+    if (parts->left == 0) {
+        int error = zq_wire_next(input, from, frame, used);
+        if (error != ZQ_EAGAIN || *used == 0)
+            return error;
+        memcpy(&h, input.p, sizeof(h));
+        if (h.type != ZQ_WIRE_BODY)
+            return error;
+        *parts = (struct zq_wire_parts){h.stream, h.length, h.flags};
+        head = sizeof(h);
+    }
+    *used = head;
+    if (head == 0 && input.n == 0)
+        return ZQ_EAGAIN;
+    take_part(zq_slice(input.p + head, input.n - head), parts, frame);
+    *used += frame->payload.n;
+    return 0;
+}
+
 /* Takes `n` bytes off the front of `in`; false when there are fewer. */
 static bool take(struct zq_slice *in, size_t n, struct zq_slice *out)
 {

@@ -52,6 +52,37 @@ static void a_pass_keeps_a_window(void **state)
     assert_int_equal(zq_cache_used(*state), 0);
 }
 
+/* A good part of a chunk is kept where it is until the reader has passed it; less is copied, and so
+ * is all that is stored. */
+static void long_parts_are_kept_where_they_are(void **state)
+{
+    struct zq_chunk *chunk = zq_chunk_new(4000);
+    struct rig_client c = {0};
+    struct iovec v[4];
+    bool end;
+
+    memset(chunk->data, 'k', chunk->size);
+    rig_pass(*state, &c, 5000);
+    assert_int_equal(zq_entry_append_chunk(&c.writer, zq_slice(chunk->data + 10, 3000), chunk), 0);
+    assert_false(zq_chunk_is_mine(chunk));
+    assert_int_equal(zq_entry_append_chunk(&c.writer, zq_slice(chunk->data, 900), chunk), 0);
+    assert_int_equal(zq_reader_peek(&c.reader, v, 4, &end), 2);
+    assert_ptr_equal(v[0].iov_base, chunk->data + 10);
+    assert_int_equal(v[0].iov_len, 3000);
+    assert_int_equal(v[1].iov_len, 900);
+    zq_reader_advance(&c.reader, 3000);
+    assert_true(zq_chunk_is_mine(chunk));
+    memset(chunk->data, 'x', chunk->size);
+    assert_int_equal(zq_reader_peek(&c.reader, v, 4, &end), 1);
+    assert_memory_equal(v[0].iov_base, "kkk", 3);
+    /* It goes into what the last part has left, all of it. */
+    assert_int_equal(zq_entry_append_chunk(&c.writer, zq_slice(chunk->data, 1100), chunk), 0);
+    assert_true(zq_chunk_is_mine(chunk));
+    zq_reader_advance(&c.reader, 2000);
+    rig_end(&c, true, ZQ_READER_COMPLETE);
+    zq_chunk_unref(chunk);
+}
+
 static void a_pass_of_known_length_keeps_a_window(void **state)
 {
     struct rig_client c = {0};
@@ -318,6 +349,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         RIG_TEST(a_pass_keeps_a_window),
+        RIG_TEST(long_parts_are_kept_where_they_are),
+        RIG_TEST(long_parts_are_kept_where_they_are),
         RIG_TEST(a_pass_of_known_length_keeps_a_window),
         RIG_TEST(a_storable_fill_has_the_whole_window),
         RIG_TEST(each_reads_at_its_own_pace),

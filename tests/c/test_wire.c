@@ -150,6 +150,44 @@ static void prefixes_are_incomplete(void **state)
     zq_buf_fini(&out);
 }
 
+/* Cut anywhere, a BODY frame's parts are its bytes, and only the last ends the stream; any other
+ * frame comes whole. */
+static void a_body_comes_in_parts(void **state)
+{
+    struct zq_buf out = {0};
+    struct zq_wire_parts parts = {0};
+    struct zq_wire_frame frame;
+    char body[64];
+    size_t used, cut;
+
+    (void)state;
+    assert_int_equal(zq_wire_encode_body(&out, 7, ZQ_SLICE("content"), ZQ_WIRE_END), 0);
+    assert_int_equal(zq_wire_encode_number(&out, ZQ_WIRE_CREDIT, 7, 5), 0);
+    for (cut = 0; cut < out.n; cut++) {
+        struct zq_slice input = zq_slice(zq_buf_data(&out), cut);
+        size_t taken = 0, n = 0;
+        bool ended = false;
+        for (int rounds = 0; rounds < 2; rounds++, input.n = out.n - taken) {
+            while (zq_wire_next_part(input, ZQ_WIRE_FROM_WORKER, &parts, &frame, &used) == 0) {
+                input = zq_slice(input.p + used, input.n - used);
+                taken += used;
+                assert_int_equal(frame.stream, 7);
+                if (frame.type != ZQ_WIRE_BODY)
+                    continue;
+                memcpy(body + n, frame.payload.p, frame.payload.n);
+                n += frame.payload.n;
+                assert_false(ended);
+                ended = frame.flags & ZQ_WIRE_END;
+                assert_int_equal(ended, n == 7);
+            }
+        }
+        assert_int_equal(taken, out.n);
+        assert_true(ended && frame.type == ZQ_WIRE_CREDIT && parts.left == 0);
+        assert_memory_equal(body, "content", 7);
+    }
+    zq_buf_fini(&out);
+}
+
 struct raw_header {
     uint32_t length, stream;
     uint8_t type, flags;
@@ -332,6 +370,7 @@ int main(void)
         cmocka_unit_test(response_goes_there_and_back),
         cmocka_unit_test(a_body_may_lie_elsewhere),
         cmocka_unit_test(prefixes_are_incomplete),
+        cmocka_unit_test(a_body_comes_in_parts),
         cmocka_unit_test(headers_that_no_peer_may_send_are_refused),
         cmocka_unit_test(numbers),
         cmocka_unit_test(purges_and_answers_go_there_and_back),
