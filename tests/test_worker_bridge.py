@@ -625,6 +625,7 @@ def test_ping(link):
     assert [link.ping(n) for n in (0, 1, 0xFFFFFFFF)] == [0, 1, 0xFFFFFFFF]
 
 
+PAST_WINDOW = b"x" * (wirelib.REQUEST_WINDOW + 1)
 HOSTILE = {
     "noise": os.urandom(64) + b"\xff" * 64,
     "type": frame(77, 1),
@@ -641,9 +642,9 @@ HOSTILE = {
     "credit_zero": request_frame(1, "GET", "/slow") + wirelib.number_frame(CREDIT, 1, 0),
     "credit_huge": request_frame(1, "GET", "/slow") + wirelib.number_frame(CREDIT, 1, 1 << 30),
     "same_stream": request_frame(1, "GET", "/slow") + request_frame(1, "GET", "/slow"),
-    "past_window": request_frame(1, "POST", "/slow", end=False) + frame(BODY, 1, b"x" * 65537),
+    "past_window": request_frame(1, "POST", "/slow", end=False) + frame(BODY, 1, PAST_WINDOW),
     "after_end": request_frame(1, "POST", "/slow") + frame(BODY, 1, b"x"),
-    "request_past_window": request_frame(1, "POST", "/slow", body=b"x" * 65537),
+    "request_past_window": request_frame(1, "POST", "/slow", body=PAST_WINDOW),
 }  # fmt: skip
 
 

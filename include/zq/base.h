@@ -83,6 +83,10 @@ int zq_parse_u64(struct zq_slice s, uint64_t max, uint64_t *out);
  * skipped; commas inside quoted strings do not split). False at the end. */
 bool zq_list_next(struct zq_slice *list, struct zq_slice *member);
 
+/* Freed blocks of up to `block_bytes`, and so much in all, stay in the heap for the next use,
+ * instead of going back to the system with each response. Call it first. */
+void zq_memory_keep(size_t block_bytes, size_t bytes);
+
 /* A growing byte buffer. Zero-initialised is empty. Readable bytes are p[off .. off+n). */
 struct zq_buf {
     char *p;

@@ -4,6 +4,21 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
+
+void zq_memory_keep(size_t block_bytes, size_t bytes)
+{
+#ifdef __GLIBC__
+    mallopt(M_MMAP_THRESHOLD, (int)block_bytes);
+    mallopt(M_TRIM_THRESHOLD, (int)bytes);
+#else
+    (void)block_bytes;
+    (void)bytes;
+#endif
+}
+
 /* ---- buffers ---- */
 
 void zq_buf_fini(struct zq_buf *b)

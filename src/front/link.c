@@ -17,6 +17,8 @@
  * through super: wait for it that long before blaming the worker. */
 #define BROKEN_GRACE_MS 1000
 #define READ_BYTES (128u << 10)
+#define WRITE_EARLY_BYTES (128u << 10)
+#define KEPT_BYTES (512u << 10) /* of an empty output buffer */
 #define STREAMS_MAX (1u << 20)
 
 static void on_event(struct zq_io *io, uint32_t events);
@@ -310,18 +312,8 @@ static void read_frames(struct link *link)
 
 /* ---- output ---- */
 
-void link_flush_later(struct link *link)
+static void write_out(struct link *link)
 {
-    if (!link->broken)
-        zq_loop_defer(link->thread->loop, &link->flush);
-}
-
-static void on_turn_end(struct zq_defer *defer)
-{
-    struct link *link = ZQ_CONTAINER(defer, struct link, flush);
-
-    if (link->broken)
-        return;
     while (link->out.n > 0) {
         ssize_t n = send(link->io.fd, zq_buf_data(&link->out), link->out.n, MSG_NOSIGNAL);
         if (n < 0 && errno == EINTR)
@@ -331,7 +323,28 @@ static void on_turn_end(struct zq_defer *defer)
         zq_buf_consume(&link->out, (size_t)n);
         link->unanswered -= (size_t)n < link->unanswered ? (size_t)n : link->unanswered;
     }
+    if (link->out.n == 0 && link->out.cap > KEPT_BYTES)
+        zq_buf_fini(&link->out);
     zq_loop_modify(link->thread->loop, &link->io, link->out.n > 0 ? EPOLLIN | EPOLLOUT : EPOLLIN);
+}
+
+/* Much output does not wait for the end of the turn, unless the socket is full anyway. */
+void link_flush_later(struct link *link)
+{
+    if (link->broken)
+        return;
+    if (link->out.n >= WRITE_EARLY_BYTES && (link->io.events & EPOLLOUT) == 0)
+        write_out(link);
+    if (link->out.n > 0)
+        zq_loop_defer(link->thread->loop, &link->flush);
+}
+
+static void on_turn_end(struct zq_defer *defer)
+{
+    struct link *link = ZQ_CONTAINER(defer, struct link, flush);
+
+    if (!link->broken)
+        write_out(link);
 }
 
 static void on_event(struct zq_io *io, uint32_t events)

@@ -163,6 +163,7 @@ int zq_front_main(void)
     static struct front front; /* large: not for the stack */
     static struct zq_config config;
 
+    zq_memory_keep(256 << 10, 2 << 20);
     zq_log_init("front", ZQ_LOG_INFO);
     signal(SIGPIPE, SIG_IGN);
     /* Stopping is super's word, on the control channel: a service manager signals all processes,

@@ -76,6 +76,7 @@ int main(int argc, char **argv)
                 ZQ_PYTHON_VERSION, ZQ_PYTHON_LIBRARY);
         return asked ? 0 : 2;
     }
+    zq_memory_keep(4 << 20, 8 << 20);
     zq_log_init("worker", ZQ_LOG_INFO);
     zq_config_init(&config);
     if (receive_config(&config) < 0)

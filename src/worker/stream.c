@@ -135,12 +135,12 @@ int zq_stream_feed_body(struct zq_stream *s, struct zq_slice body, bool end)
     return 0;
 }
 
-/* Credit goes back in quarters of the window: often enough that the front never stops while the
+/* Credit goes back in halves of the window: often enough that the front never stops while the
  * application keeps up, and not with every part. */
 static void give_credit(struct zq_stream *s, size_t taken)
 {
     s->owed += (uint32_t)taken;
-    if (s->body_ended || s->link == NULL || s->owed < ZQ_WIRE_REQUEST_WINDOW / 4)
+    if (s->body_ended || s->link == NULL || s->owed < ZQ_WIRE_REQUEST_WINDOW / 2)
         return;
     encoded(s, zq_wire_encode_number(&s->link->out.frames, ZQ_WIRE_CREDIT, s->id, s->owed));
     s->window += s->owed;

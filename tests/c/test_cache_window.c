@@ -350,7 +350,6 @@ int main(void)
     const struct CMUnitTest tests[] = {
         RIG_TEST(a_pass_keeps_a_window),
         RIG_TEST(long_parts_are_kept_where_they_are),
-        RIG_TEST(long_parts_are_kept_where_they_are),
         RIG_TEST(a_pass_of_known_length_keeps_a_window),
         RIG_TEST(a_storable_fill_has_the_whole_window),
         RIG_TEST(each_reads_at_its_own_pace),
