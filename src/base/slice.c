@@ -88,3 +88,15 @@ const struct zq_field *zq_fields_find(const struct zq_fields *fields, struct zq_
             return f;
     return NULL;
 }
+
+char *zq_put_number(char *to, uint64_t number)
+{
+    char digits[20];
+    size_t n = sizeof(digits);
+
+    do {
+        digits[--n] = (char)('0' + number % 10);
+        number /= 10;
+    } while (number > 0);
+    return zq_put(to, zq_slice(digits + n, sizeof(digits) - n));
+}

@@ -50,6 +50,19 @@ static const char *describe_fetch(const struct serving *s, const struct zq_entry
     return collapsed ? "; fwd-status=304; collapsed" : "; fwd-status=304";
 }
 
+static struct zq_slice hit_status(const struct zq_entry_info *info, char out[128])
+{
+    uint64_t s = (uint64_t)info->remaining_s;
+    char *to = zq_put(out, ZQ_SLICE("zq; hit; ttl="));
+
+    if (info->remaining_s < 0) {
+        *to++ = '-';
+        s = 0 - s;
+    }
+    to = zq_put(zq_put_number(to, s), zq_slice_str(describe_hit(info)));
+    return zq_slice(out, (size_t)(to - out));
+}
+
 static struct zq_slice cache_status(const struct serving *s, const struct zq_entry_info *info,
                                     char out[128])
 {
@@ -59,9 +72,8 @@ static struct zq_slice cache_status(const struct serving *s, const struct zq_ent
     if (!s->thread->front->config->cache)
         return (struct zq_slice){0};
     if (s->verdict == ZQ_CACHE_HIT)
-        n = snprintf(out, 128, "zq; hit; ttl=%lld%s", (long long)info->remaining_s,
-                     describe_hit(info));
-    else if (info != NULL && (info->stored || info->had_content))
+        return hit_status(info, out);
+    if (info != NULL && (info->stored || info->had_content))
         n = snprintf(out, 128, "zq; fwd=%s%s%s; ttl=%lld", why, info->stored ? "; stored" : "",
                      describe_fetch(s, info), (long long)info->remaining_s);
     else

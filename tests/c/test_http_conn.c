@@ -117,6 +117,9 @@ static void requests_are_described(void **state)
     expect_description("GET http://Real.org:81/describe?q HTTP/1.1\r\nA: b\r\nHost: other\r\n\r\n",
                        "GET|/describe?q|/describe|q|1.1|Real.org:81|0|0|-1\n"
                        "a=[b]\nhost=[Real.org:81]\n");
+    expect_description("GET /describe HTTP/1.1\r\nHost: a\r\nAZaz09!#$%&'*+-.^_`|~ZA-Zz: V\r\n\r\n",
+                       "GET|/describe|/describe||1.1|a|0|0|-1\n"
+                       "host=[a]\nazaz09!#$%&'*+-.^_`|~za-zz=[V]\n");
     expect_description("OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n",
                        "OPTIONS|*|*||1.1|a|0|0|-1\nhost=[a]\n");
     expect_description("OPTIONS http://a HTTP/1.1\r\nHost: a\r\n\r\n",
