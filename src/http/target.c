@@ -47,9 +47,10 @@ unsigned zq_request_line_parse(struct zq_slice line, struct zq_request_line *out
     if (!take_word(&rest, &target) || target.n == 0 || !zq_chars_are(target, ZQ_CHAR_TARGET))
         return 400;
     out->target = target;
-    if (zq_slice_eq(method, ZQ_SLICE("PRI")))
+    unsigned status = parse_version(rest, &out->version_minor);
+    if (status == 0 && zq_slice_eq(method, ZQ_SLICE("PRI")))
         return 501; /* registered so that nobody ever uses it (RFC 9113 11.6) */
-    return parse_version(rest, &out->version_minor);
+    return status;
 }
 
 /* ---- the target ---- */
