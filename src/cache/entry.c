@@ -448,7 +448,7 @@ static size_t fill_tail(struct zq_entry *entry, struct zq_slice data)
         return 0;
     size_t used = (size_t)(entry->length - tail->start);
     size_t n = tail->size - used < data.n ? tail->size - used : data.n;
-    memcpy(tail->data + used, data.p, n);
+    memcpy(zq_segment_own(tail) + used, data.p, n);
     return n;
 }
 
@@ -481,7 +481,7 @@ static struct zq_segment *segment_of(struct zq_entry *entry, uint64_t start, str
         return NULL;
     segment->start = start;
     if (!keep)
-        memcpy(segment->data, data.p, data.n);
+        memcpy(zq_segment_own(segment), data.p, data.n);
     return segment;
 }
 

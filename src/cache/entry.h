@@ -27,23 +27,27 @@
 struct zq_slot;
 struct zq_shard;
 
-/* Content. A segment is filled before the next one begins. */
+/* Content. A segment is filled before the next one begins. Its bytes are behind it, or kept. */
 struct zq_segment {
     struct zq_segment *next;
     uint64_t start; /* the offset of its first byte in the content */
     size_t size;
     bool counted; /* in zq_cache_used */
     bool kept;    /* a struct zq_kept: the bytes lie in a chunk */
-    char data[];
 };
 struct zq_kept {
     struct zq_segment segment;
     struct zq_chunk *chunk;
     const char *data;
 };
+static inline char *zq_segment_own(struct zq_segment *segment)
+{
+    return (char *)(segment + 1);
+}
 static inline const char *zq_segment_data(const struct zq_segment *segment)
 {
-    return segment->kept ? ZQ_CONTAINER(segment, struct zq_kept, segment)->data : segment->data;
+    return segment->kept ? ZQ_CONTAINER(segment, struct zq_kept, segment)->data
+                         : (const char *)(segment + 1);
 }
 #define ZQ_SEGMENT_MIN 4096u
 #define ZQ_SEGMENT_MAX (64u << 10)
