@@ -71,7 +71,7 @@ struct zq_request {
 
 /* Why an exchange ended. Only COMPLETE means that the client can have the whole response. */
 #define ZQ_EXCHANGE_ENDS(X)                                                                        \
-    X(COMPLETE)  /* the response was handed to the kernel in full, or joined to the next one's */  \
+    X(COMPLETE)  /* the response was handed to the kernel in full */                               \
     X(GONE)      /* the client left: closed, reset */                                              \
     X(REFUSED)   /* zq answered for itself: 4xx or 5xx from this room */                           \
     X(TIMED_OUT) /* the client was too slow to send (408 was tried) or to take (cut) */            \

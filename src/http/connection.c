@@ -119,8 +119,6 @@ static size_t feed(struct zq_conn *conn, struct zq_slice input)
     unsigned requests = 0;
     conn->feeding = true;
     while (used < input.n) {
-        if (conn->joining)
-            zq_respond_join(conn->exchange, requests < REQUESTS_A_TURN);
         if (conn->state == ZQ_CONN_IDLE && requests++ >= REQUESTS_A_TURN) {
             zq_loop_defer(conn->server->loop, &conn->resume);
             break;
@@ -131,8 +129,6 @@ static size_t feed(struct zq_conn *conn, struct zq_slice input)
         used += step;
     }
     conn->feeding = false;
-    if (conn->state == ZQ_CONN_EXCHANGE && conn->exchange->phase == ZQ_RESPONSE_NONE)
-        zq_respond_drain(conn->exchange); /* joined responses do not wait for a slow one */
     return used;
 }
 

@@ -54,8 +54,6 @@ struct zq_conn {
     bool peer_finished; /* the client has sent its last byte */
     bool deaf;          /* EPOLLIN was switched off: there is input that must wait */
     bool broken;        /* writing failed: the exchange ends GONE when the turn ends */
-    bool next_is_here;  /* the next request's head was read whole with the one that is taken now */
-    bool joining;       /* the response waits in `out` for the next one's */
     struct zq_io io;
     struct zq_timer timer; /* one for all deadlines */
     struct zq_defer resume;
@@ -243,12 +241,6 @@ bool zq_body_is_droppable(const struct zq_http_exchange *ex);
 
 /* ---- respond.c ---- */
 
-/* A pipelined request's short response waits for those of the requests that were read with it, and
- * goes out with them. This one's was put by; `next`: the next one's goes on with that, and this
- * exchange is complete; else it is sent now. */
-void zq_respond_join(struct zq_http_exchange *ex, bool next);
-/* Sends what waits, as far as the socket takes it, and nothing else. True when all has gone. */
-bool zq_respond_drain(struct zq_http_exchange *ex);
 /* The socket takes bytes again. */
 void zq_respond_flush(struct zq_http_exchange *ex);
 /* Nothing the handler does makes a difference any more; on_done has come, or is on its way. */

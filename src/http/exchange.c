@@ -89,8 +89,6 @@ void zq_exchange_cut(struct zq_http_exchange *ex, enum zq_exchange_end end)
     /* Where the end of the connection would end the content, only a reset tells the client that
      * it is not the whole (RFC 9112 8). What a client did not take for so long is dropped, too. */
     bool ambiguous = ex->phase == ZQ_RESPONSE_OPEN && ex->framing == ZQ_FRAMING_CLOSE;
-    if (end == ZQ_EXCHANGE_CUT)
-        zq_respond_drain(ex); /* there may be whole responses in front of this one */
     report(ex, end);
     detach(ex);
     zq_conn_close(conn, ambiguous || end == ZQ_EXCHANGE_TIMED_OUT);

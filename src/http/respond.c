@@ -67,7 +67,8 @@ static void made_progress(struct zq_http_exchange *ex, size_t n)
     ex->write_deadline_ms = 0; /* it starts anew */
 }
 
-bool zq_respond_drain(struct zq_http_exchange *ex)
+/* Sends what is waiting. True when nothing is any more. */
+static bool drain_out(struct zq_http_exchange *ex)
 {
     struct zq_conn *conn = ex->conn;
     if (conn->out.n > 0 && !conn->broken) {
@@ -81,27 +82,10 @@ bool zq_respond_drain(struct zq_http_exchange *ex)
     return conn->out.n == 0;
 }
 
-/* What waits goes first, in the same sendmsg. Returns the bytes of `vec` that were sent. */
-static size_t send_behind(struct zq_http_exchange *ex, const struct vec *vec)
-{
-    struct zq_buf *out = &ex->conn->out;
-    struct iovec v[IOV_MOST + 1] = {{zq_buf_data(out), out->n}};
-    memcpy(v + 1, vec->v, (size_t)vec->n * sizeof(v[0]));
-    size_t sent = transmit(ex->conn, v, vec->n + 1);
-    size_t before = sent < out->n ? sent : out->n;
-    made_progress(ex, sent);
-    zq_buf_consume(out, before);
-    if (out->n == 0)
-        zq_buf_fini(out);
-    return sent - before;
-}
-
 static size_t send_vec(struct zq_http_exchange *ex, struct vec *vec)
 {
-    if (ex->conn->broken)
+    if (ex->conn->broken || !drain_out(ex))
         return 0;
-    if (ex->conn->out.n > 0)
-        return send_behind(ex, vec);
     size_t sent = transmit(ex->conn, vec->v, vec->n);
     made_progress(ex, sent);
     return sent;
@@ -120,38 +104,6 @@ static void stash(struct zq_conn *conn, const struct vec *vec, size_t from, size
             fall_apart(conn);
         at += n;
     }
-}
-
-/* ---- joining pipelined responses ---- */
-
-/* Of one response, and of all that wait: what is longer is sent by itself, uncopied. */
-#define JOIN_MAX (8u << 10)
-#define JOINED_MAX (64u << 10)
-
-/* A whole response, and the request that comes next was read already. */
-static bool may_join(const struct zq_http_exchange *ex, const struct vec *vec)
-{
-    const struct zq_conn *conn = ex->conn;
-    return conn->next_is_here && conn->feeding && ex->keep && ex->phase == ZQ_RESPONSE_OPEN &&
-           !conn->broken && vec->bytes <= JOIN_MAX && conn->out.n + vec->bytes <= JOINED_MAX;
-}
-
-static size_t put_by(struct zq_conn *conn, const struct vec *vec)
-{
-    if (conn->out.n == 0)
-        zq_buf_reserve(&conn->out, JOIN_MAX); /* at once, where there is memory */
-    stash(conn, vec, 0, vec->bytes);
-    conn->joining = true;
-    return vec->bytes;
-}
-
-void zq_respond_join(struct zq_http_exchange *ex, bool next)
-{
-    ex->conn->joining = false;
-    if (next && !ex->conn->broken)
-        zq_exchange_complete(ex);
-    else
-        zq_respond_flush(ex);
 }
 
 /* ---- content ---- */
@@ -237,14 +189,9 @@ static bool send_once(struct zq_http_exchange *ex, struct vec *vec, struct curso
     size_t framing = vec->bytes;
     uint64_t most = ex->framing == ZQ_FRAMING_CHUNKED ? ex->chunk_left : UINT64_MAX;
     size_t content = add_content(vec, cursor, most);
-    bool last = end && content == cursor->left;
-    end_chunk(ex, vec, content, last);
+    end_chunk(ex, vec, content, end && content == cursor->left);
 
-    size_t sent = 0;
-    if (last && may_join(ex, vec))
-        sent = put_by(ex->conn, vec);
-    else if (vec->bytes > 0)
-        sent = send_vec(ex, vec);
+    size_t sent = vec->bytes > 0 ? send_vec(ex, vec) : 0;
     size_t taken = sent > framing ? sent - framing : 0;
     if (taken > content)
         taken = content;
@@ -447,7 +394,7 @@ void zq_exchange_want(struct zq_exchange *exchange, uint64_t bytes)
         struct zq_slice text = ZQ_SLICE("HTTP/1.1 100 Continue\r\n\r\n");
         if (zq_buf_append(&conn->out, text.p, text.n) != 0)
             fall_apart(conn);
-        zq_respond_drain(ex);
+        drain_out(ex);
     }
     ex->continue_pending = false;
     zq_conn_resume(conn);
@@ -457,7 +404,7 @@ void zq_exchange_want(struct zq_exchange *exchange, uint64_t bytes)
 void zq_respond_flush(struct zq_http_exchange *ex)
 {
     struct zq_conn *conn = ex->conn;
-    if (!zq_respond_drain(ex) || conn->broken)
+    if (!drain_out(ex) || conn->broken)
         return;
     if (ex->phase == ZQ_RESPONSE_WRITTEN) {
         zq_exchange_complete(ex);

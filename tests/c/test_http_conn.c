@@ -41,25 +41,6 @@ static void a_slow_answer_holds_those_behind_it(void **state)
     hear(REPLY("3", "two"));
 }
 
-/* Responses that were joined leave before one that takes its time, whatever that becomes. */
-static void quick_answers_do_not_wait_for_a_slow_one(void **state)
-{
-    (void)state;
-    say(GET("/hello") GET("/hello") GET("/later") GET("/hello"));
-    hear(HELLO HELLO);
-    assert_int_equal(rig.n_kept, 1);
-    reply_text(rig.kept[0], ZQ_SLICE("one"));
-    hear(REPLY("3", "one") HELLO);
-    say(GET("/hello") GET("/hello") "GET /hel");
-    hear(HELLO HELLO);
-    say("lo HTTP/1.1\r\nHost: h\r\n\r\n");
-    hear(HELLO);
-    say(GET("/hello") GET("/hello") "nonsense\r\n\r\n");
-    pump();
-    assert_memory_equal(heard_text(), HELLO HELLO "HTTP/1.1 400 ", 2 * sizeof(HELLO) + 11);
-    assert_true(rig.hung_up);
-}
-
 /* More than a turn takes: none is lost, and another connection is served in between. */
 static void a_flood_of_pipelined_requests_is_answered(void **state)
 {
@@ -386,7 +367,6 @@ int main(void)
         TEST(a_request_is_answered_and_the_connection_kept),
         TEST(pipelined_requests_are_answered_in_order),
         TEST(a_slow_answer_holds_those_behind_it),
-        TEST(quick_answers_do_not_wait_for_a_slow_one),
         TEST(a_flood_of_pipelined_requests_is_answered),
         TEST(one_empty_line_before_a_request_is_ignored),
         TEST(requests_are_described),
