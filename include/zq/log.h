@@ -12,6 +12,9 @@
 /* uvicorn's level names; `trace` is accepted and means debug. */
 enum zq_log_level { ZQ_LOG_DEBUG, ZQ_LOG_INFO, ZQ_LOG_WARNING, ZQ_LOG_ERROR, ZQ_LOG_CRITICAL };
 
+/* The level that --log-level names; `trace`, and what is no level, mean debug. */
+enum zq_log_level zq_log_level_of(const char *word);
+
 void zq_log_init(const char *role, enum zq_log_level least); /* role: borrowed for good */
 bool zq_log_enabled(enum zq_log_level level);
 void zq_log(enum zq_log_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));

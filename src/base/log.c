@@ -36,6 +36,19 @@ static bool wants_colour(void)
     return isatty(STDERR_FILENO) && !(no_color && *no_color) && !(term && !strcmp(term, "dumb"));
 }
 
+enum zq_log_level zq_log_level_of(const char *word)
+{
+    static const char *const words[] = {
+        [ZQ_LOG_DEBUG] = "debug", [ZQ_LOG_INFO] = "info",         [ZQ_LOG_WARNING] = "warning",
+        [ZQ_LOG_ERROR] = "error", [ZQ_LOG_CRITICAL] = "critical",
+    };
+
+    for (size_t i = 0; i < ZQ_ARRAY_SIZE(words); i++)
+        if (strcmp(word, words[i]) == 0)
+            return (enum zq_log_level)i;
+    return ZQ_LOG_DEBUG;
+}
+
 void zq_log_init(const char *role, enum zq_log_level least)
 {
     state.role = role ? role : "";

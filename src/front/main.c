@@ -17,16 +17,6 @@ static _Noreturn void die(const char *what, int error)
     exit(1);
 }
 
-static enum zq_log_level level_of(const char *word)
-{
-    static const char *const words[] = {"debug", "info", "warning", "error", "critical"};
-
-    for (size_t i = 0; i < ZQ_ARRAY_SIZE(words); i++)
-        if (strcmp(word, words[i]) == 0)
-            return (enum zq_log_level)i;
-    return ZQ_LOG_DEBUG; /* trace */
-}
-
 static void configure(struct front *front, struct zq_config *config, struct zq_slice text)
 {
     struct zq_config_error error;
@@ -36,7 +26,7 @@ static void configure(struct front *front, struct zq_config *config, struct zq_s
         zq_log(ZQ_LOG_CRITICAL, "%s", error.text);
         exit(1);
     }
-    zq_log_init("front", level_of(config->log_level));
+    zq_log_init("front", zq_log_level_of(config->log_level));
     front->config = config;
     front->n_threads = (unsigned)config->front_threads;
     if (front->n_threads < 1 || front->n_threads > FRONT_THREADS_MAX)

@@ -58,16 +58,6 @@ static int show_serve_help(void)
     return shown();
 }
 
-static enum zq_log_level level_of(const char *word)
-{
-    static const char *const words[] = {"debug", "info", "warning", "error", "critical"};
-
-    for (size_t i = 0; i < ZQ_ARRAY_SIZE(words); i++)
-        if (strcmp(word, words[i]) == 0)
-            return (enum zq_log_level)i;
-    return ZQ_LOG_DEBUG; /* trace */
-}
-
 static int usage_error(const char *text)
 {
     fprintf(stderr, "zq serve: %s\nTry `zq serve --help`.\n", text);
@@ -81,7 +71,7 @@ static int run(struct zq_options *options)
     struct zq_limits limits;
     int status;
 
-    zq_log_init("", level_of(options->config.log_level));
+    zq_log_init("", zq_log_level_of(options->config.log_level));
     if (access(options->config.worker_executable, X_OK) < 0) {
         zq_log(ZQ_LOG_CRITICAL,
                "there is no zq-worker at %s: build it (make), or name one with "

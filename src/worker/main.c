@@ -11,19 +11,6 @@
 
 #define CONFIG_MS 60000
 
-static enum zq_log_level level_of(const char *word)
-{
-    static const char *const words[] = {
-        [ZQ_LOG_DEBUG] = "debug", [ZQ_LOG_INFO] = "info",         [ZQ_LOG_WARNING] = "warning",
-        [ZQ_LOG_ERROR] = "error", [ZQ_LOG_CRITICAL] = "critical",
-    };
-
-    for (size_t i = 0; i < ZQ_ARRAY_SIZE(words); i++)
-        if (word != NULL && strcmp(words[i], word) == 0)
-            return (enum zq_log_level)i;
-    return word != NULL && strcmp(word, "trace") == 0 ? ZQ_LOG_DEBUG : ZQ_LOG_INFO;
-}
-
 /* 0, or -1 with the reason logged. */
 static int receive_config(struct zq_config *config)
 {
@@ -81,7 +68,7 @@ int main(int argc, char **argv)
     zq_config_init(&config);
     if (receive_config(&config) < 0)
         return 1;
-    zq_log_init("worker", level_of(config.log_level));
+    zq_log_init("worker", zq_log_level_of(config.log_level));
     if (find_python(&config, python) < 0)
         return 1;
     int status = zq_embed_run(&config, python);
