@@ -46,6 +46,7 @@ def parser() -> argparse.ArgumentParser:
     instructions.add_argument("--build", type=Path, default=machine.BUILD / "bench/micro")
     instructions.add_argument("--out", type=Path)
     instructions.add_argument("--base", type=Path, help="an earlier --out to compare with")
+    instructions.add_argument("--messages", default="", help="of the commits since then")
     return main
 
 
@@ -104,7 +105,7 @@ def main() -> int:
         if args.command == "compare":
             return compare.main(args.a, args.b)
         if args.command == "micro":
-            return micro.main(args.build, args.out, args.base)
+            return micro.main(args.build, args.out, args.base, args.messages)
         directory = args.directory or latest()
         if directory is None:
             raise ValueError("there is no finished run in results/")
