@@ -296,8 +296,8 @@ void fetch_body(struct fetch *fetch, struct zq_slice data, bool end)
     while (data.n > 0 || end) {
         size_t n = data.n < ZQ_WIRE_BODY_MAX ? data.n : ZQ_WIRE_BODY_MAX;
         bool last = end && n == data.n;
-        if (zq_wire_encode_body(&fetch->link->out, fetch->stream, zq_slice(data.p, n),
-                                last ? ZQ_WIRE_END : 0) < 0) {
+        if (link_body(fetch->link, fetch->stream, zq_slice(data.p, n), last ? ZQ_WIRE_END : 0) <
+            0) {
             fetch_fail(fetch, 503);
             return;
         }
@@ -308,7 +308,6 @@ void fetch_body(struct fetch *fetch, struct zq_slice data, bool end)
     }
     if (fetch->state == FETCH_SENT)
         expect_head(fetch);
-    link_flush_later(fetch->link);
 }
 
 /* ---- from the worker ---- */

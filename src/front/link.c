@@ -19,6 +19,7 @@
 #define READ_BYTES (128u << 10)
 #define WRITE_EARLY_BYTES (128u << 10)
 #define KEPT_BYTES (512u << 10) /* of an empty output buffer */
+#define DIRECT_BYTES (8u << 10) /* of a body part that goes out from where it is */
 #define STREAMS_MAX (1u << 20)
 
 static void on_event(struct zq_io *io, uint32_t events);
@@ -312,17 +313,32 @@ static void read_frames(struct link *link)
 
 /* ---- output ---- */
 
+/* One sendmsg of what is buffered, and of `more` behind it: the bytes of `more` that it took, all
+ * else stays buffered. False when the socket takes no more. */
+static bool write_once(struct link *link, struct zq_slice more, size_t *taken)
+{
+    struct iovec v[] = {{zq_buf_data(&link->out), link->out.n}, {(char *)more.p, more.n}};
+    struct msghdr message = {.msg_iov = v, .msg_iovlen = more.n > 0 ? 2 : 1};
+    ssize_t n;
+
+    do
+        n = sendmsg(link->io.fd, &message, MSG_NOSIGNAL);
+    while (n < 0 && errno == EINTR);
+    if (n < 0)
+        return false; /* full: EPOLLOUT goes on; dead: the reading side learns it */
+    size_t buffered = (size_t)n < link->out.n ? (size_t)n : link->out.n;
+    zq_buf_consume(&link->out, buffered);
+    link->unanswered -= buffered < link->unanswered ? buffered : link->unanswered;
+    *taken = (size_t)n - buffered;
+    return true;
+}
+
 static void write_out(struct link *link)
 {
-    while (link->out.n > 0) {
-        ssize_t n = send(link->io.fd, zq_buf_data(&link->out), link->out.n, MSG_NOSIGNAL);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            break; /* full: EPOLLOUT goes on; dead: the reading side learns it */
-        zq_buf_consume(&link->out, (size_t)n);
-        link->unanswered -= (size_t)n < link->unanswered ? (size_t)n : link->unanswered;
-    }
+    size_t none;
+
+    while (link->out.n > 0 && write_once(link, (struct zq_slice){0}, &none))
+        ;
     if (link->out.n == 0 && link->out.cap > KEPT_BYTES)
         zq_buf_fini(&link->out);
     zq_loop_modify(link->thread->loop, &link->io, link->out.n > 0 ? EPOLLIN | EPOLLOUT : EPOLLIN);
@@ -337,6 +353,25 @@ void link_flush_later(struct link *link)
         write_out(link);
     if (link->out.n > 0)
         zq_loop_defer(link->thread->loop, &link->flush);
+}
+
+int link_body(struct link *link, uint32_t stream, struct zq_slice data, unsigned flags)
+{
+    size_t taken = 0;
+
+    if (data.n < DIRECT_BYTES || (link->io.events & EPOLLOUT) != 0) {
+        int error = zq_wire_encode_body(&link->out, stream, data, flags);
+        link_flush_later(link);
+        return error;
+    }
+    /* The room for what the socket will not take comes first: nothing is lost half-way. */
+    if (zq_buf_reserve(&link->out, ZQ_WIRE_HEADER_SIZE + data.n) == NULL)
+        return ZQ_ENOMEM;
+    zq_wire_encode_body_head(&link->out, stream, data.n, flags);
+    write_once(link, data, &taken);
+    zq_buf_append(&link->out, data.p + taken, data.n - taken);
+    link_flush_later(link);
+    return 0;
 }
 
 static void on_turn_end(struct zq_defer *defer)
