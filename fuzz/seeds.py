@@ -41,6 +41,7 @@ BODIES = [
     b"3\r\nabc\r\n0\r\n\r\n",
     b'3;a=b;c="d\\"e"\r\nabc\r\n00\r\n\r\n',
     b"a\r\n0123456789\r\nB;x\r\n0123456789a\r\n0\r\nX-Y: z\r\nExpires: 0\r\n\r\nGET / HTTP/1.1\r\n",
+    b"1\r\na\r\n0\r\nContent-Length: 5\r\nTransfer-Encoding: gzip\r\n\r\nGET / HTTP/1.1\r\n",
     b"ffffffffffffffff\r\n",
     b"10000000000000000\r\n",
     b"3 \r\nabc\r\n0\r\n\r\n",

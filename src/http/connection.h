@@ -83,6 +83,18 @@ enum zq_framing {
     ZQ_FRAMING_CLOSE    /* the end of the connection ends it: HTTP/1.0 */
 };
 
+/* Where in a trailer section the next byte is. */
+enum zq_trailers {
+    ZQ_TRAILERS_NONE, /* the last chunk was not read yet */
+    ZQ_TRAILERS_LINE, /* a field line begins, or the empty one */
+    ZQ_TRAILERS_NAME,
+    ZQ_TRAILERS_VALUE,
+    ZQ_TRAILERS_CR,      /* the LF of a field line */
+    ZQ_TRAILERS_LAST_CR, /* the LF of the empty line */
+    ZQ_TRAILERS_OVER,    /* behind it */
+    ZQ_TRAILERS_BROKEN
+};
+
 struct zq_http_exchange {
     struct zq_exchange pub; /* first */
     struct zq_conn *conn;
@@ -97,13 +109,14 @@ struct zq_http_exchange {
     uint64_t discarded;   /* bytes dropped after the response */
     bool announced;       /* on_request was called */
     bool chunked;
-    bool in_chunk;         /* a chunk's data follows */
-    bool asked;            /* zq_exchange_want was called */
-    bool message_complete; /* the parser has seen the end */
-    bool followed;         /* part of the next request was read with it */
-    bool continue_pending; /* 100 is owed when the content is asked for */
-    bool client_keeps;     /* the client would send another request */
-    bool large;            /* its head was: the arena's first block is not worth keeping */
+    bool in_chunk;             /* a chunk's data follows */
+    bool asked;                /* zq_exchange_want was called */
+    bool message_complete;     /* the end was read */
+    bool followed;             /* part of the next request was read with it */
+    bool continue_pending;     /* 100 is owed when the content is asked for */
+    bool client_keeps;         /* the client would send another request */
+    bool large;                /* its head was: the arena's first block is not worth keeping */
+    enum zq_trailers trailers; /* of a chunked body */
     size_t fields_max;
 
     /* the response */
@@ -218,13 +231,19 @@ size_t zq_request_feed_head(struct zq_conn *conn, struct zq_slice input);
 void zq_request_refuse_head(struct zq_conn *conn, struct zq_slice head, unsigned status,
                             enum zq_exchange_end end);
 
-/* ---- parse.c: llhttp ---- */
+/* ---- parse.c: heads and bodies, by llhttp ---- */
 
 /* Parses a whole head, which must stay where it is. 0 or the status to refuse with. */
 unsigned zq_parse_head(struct zq_http_exchange *ex, char *head, size_t n, size_t fields);
 /* Parses on in the body: at most one run of content is found, `ex->span`. Returns the bytes used,
  * or ZQ_EPROTO. */
 int64_t zq_parse_body(struct zq_http_exchange *ex, struct zq_slice input);
+
+/* ---- trailers.c ---- */
+
+/* Reads on in a trailer section (`*state` is LINE at first) until it is OVER, however it is cut.
+ * Returns the bytes used, or ZQ_EPROTO. */
+int64_t zq_trailers_skip(enum zq_trailers *state, struct zq_slice input);
 
 /* ---- message.c: what a head means ---- */
 

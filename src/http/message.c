@@ -10,6 +10,7 @@ struct findings {
     unsigned codings, chunked; /* members of Transfer-Encoding */
     bool last_is_chunked;
     bool transfer_encoding;
+    bool more_than_chunked; /* a line of it is more than this word, or less */
     bool close, keep_alive;
     bool unknown_expectation;
     bool expect_continue;
@@ -34,6 +35,7 @@ static void find_codings(struct findings *f, struct zq_slice value)
 {
     struct zq_slice coding;
     f->transfer_encoding = true;
+    f->more_than_chunked |= !zq_slice_ieq(value, ZQ_SLICE("chunked"));
     while (zq_list_next(&value, &coding)) {
         f->codings++;
         f->last_is_chunked = zq_slice_ieq(coding, ZQ_SLICE("chunked"));
@@ -91,6 +93,9 @@ static unsigned check_framing(struct zq_http_exchange *ex, const struct findings
             return 400;
         if (f->codings > 1)
             return 501;
+        /* Empty members: to be ignored (RFC 9110 5.6.1.2), which not all do. */
+        if (f->more_than_chunked)
+            return 400;
         ex->chunked = request->has_body = true;
         return 0;
     }

@@ -1,4 +1,4 @@
-/* llhttp: from a head's bytes to fields, from a body's bytes to content.
+/* llhttp: from a head's bytes to fields, from a body's bytes to content, but for the trailers.
  *
  * No callback calls out of this room: the head is fed in one piece, so that every name and value
  * is one slice, and the body in steps that stop behind each chunk, so that a step finds at most one
@@ -27,13 +27,10 @@ static void lower(char *p, size_t n)
         *p = zq_lower(*p);
 }
 
-/* Also called for trailers, which are dropped (RFC 9110 6.5.1: never merged into the fields). */
 static int on_name(llhttp_t *parser, const char *at, size_t n)
 {
     struct zq_http_exchange *ex = of(parser);
     struct zq_fields *fields = &ex->pub.request.fields;
-    if (ex->announced)
-        return 0;
     if (fields->n >= ex->fields_max)
         return HPE_USER;
     lower((char *)(uintptr_t)at, n); /* ours: the arena's copy of the head */
@@ -43,10 +40,8 @@ static int on_name(llhttp_t *parser, const char *at, size_t n)
 
 static int on_value(llhttp_t *parser, const char *at, size_t n)
 {
-    struct zq_http_exchange *ex = of(parser);
-    struct zq_fields *fields = &ex->pub.request.fields;
-    if (!ex->announced)
-        fields->v[fields->n - 1].value = zq_slice_trim(zq_slice(at, n));
+    struct zq_fields *fields = &of(parser)->pub.request.fields;
+    fields->v[fields->n - 1].value = zq_slice_trim(zq_slice(at, n));
     return 0;
 }
 
@@ -56,12 +51,15 @@ static int on_content(llhttp_t *parser, const char *at, size_t n)
     return 0;
 }
 
-/* The length of the chunk that begins is in the parser. */
+/* The length of the chunk that begins is in the parser. Behind the last one it is not needed any
+ * more: it would refuse trailers that must be dropped. */
 static int on_chunk_begin(llhttp_t *parser)
 {
     struct zq_http_exchange *ex = of(parser);
     ex->in_chunk = parser->content_length > 0;
-    return ex->in_chunk && ex->want == 0 ? HPE_PAUSED : 0;
+    if (!ex->in_chunk)
+        ex->trailers = ZQ_TRAILERS_LINE;
+    return ex->want == 0 || !ex->in_chunk ? HPE_PAUSED : 0;
 }
 
 static int on_chunk_end(llhttp_t *parser)
@@ -151,31 +149,34 @@ static bool framing_is_excessive(struct zq_http_exchange *ex, struct zq_slice in
     return excessive;
 }
 
-/* Returns the bytes used, or ZQ_EPROTO. `*stopped`: one of our callbacks has asked for a stop. */
-static int64_t step(struct zq_http_exchange *ex, struct zq_slice input, bool *stopped)
+/* Returns the bytes used, or ZQ_EPROTO. `*chunk_ended`: it has stopped behind a chunk's data. */
+static int64_t step(struct zq_http_exchange *ex, struct zq_slice input, bool *chunk_ended)
 {
     llhttp_errno_t error = llhttp_execute(&ex->parser, input.p, input.n);
-    *stopped = error == HPE_PAUSED;
     if (error == HPE_OK)
         return (int64_t)input.n;
     if (error != HPE_PAUSED)
         return ZQ_EPROTO;
     size_t used = (size_t)(llhttp_get_error_pos(&ex->parser) - input.p);
     llhttp_resume(&ex->parser);
+    *chunk_ended = !ex->in_chunk && ex->trailers == ZQ_TRAILERS_NONE;
     return (int64_t)used;
+}
+
+static int64_t skip_trailers(struct zq_http_exchange *ex, struct zq_slice input)
+{
+    int64_t used = zq_trailers_skip(&ex->trailers, input);
+    ex->message_complete = ex->trailers == ZQ_TRAILERS_OVER;
+    return used;
 }
 
 int64_t zq_parse_body(struct zq_http_exchange *ex, struct zq_slice input)
 {
-    bool stopped;
+    bool chunk_ended = false;
     ex->span = (struct zq_slice){0};
-    int64_t used = step(ex, input, &stopped);
+    int64_t used =
+        ex->trailers == ZQ_TRAILERS_NONE ? step(ex, input, &chunk_ended) : skip_trailers(ex, input);
     if (used < 0)
         return used;
-    bool ended = stopped && !ex->in_chunk;
-    /* Behind the last chunk the parser has still to say that the message is complete; it needs no
-     * byte for that, and there may be none. */
-    if (ended && !ex->message_complete && step(ex, zq_slice(input.p + used, 0), &stopped) < 0)
-        return ZQ_EPROTO;
-    return framing_is_excessive(ex, input, (size_t)used, ended) ? ZQ_EPROTO : used;
+    return framing_is_excessive(ex, input, (size_t)used, chunk_ended) ? ZQ_EPROTO : used;
 }

@@ -50,17 +50,56 @@ static void chunks(void **state)
     hear(REPLY("0", "") HELLO);
 }
 
+/* RFC 9110 6.5.1: a trailer field that would frame or route the message must not; it is dropped
+ * like the others. RFC 9112 7.1.2 */
+static void trailers_are_dropped(void **state)
+{
+    static const char *const trailers[] = {
+        "Content-Length: 7\r\n",
+        "Transfer-Encoding: gzip\r\ncontent-length: a\r\n",
+        "Connection: close\r\nExpect: b\r\nHost:\r\n",
+        "a:\t\xff \r\n",
+    };
+    char request[256];
+    (void)state;
+    for (size_t i = 0; i < ZQ_ARRAY_SIZE(trailers); i++) {
+        snprintf(request, sizeof(request), POST("/echo", CHUNKED, "5\r\nhello\r\n0\r\n%s\r\n"),
+                 trailers[i]);
+        for (const char *c = request; *c != '\0'; c++)
+            say((char[]){*c, '\0'});
+        hear(REPLY("5", "hello"));
+        strcat(request, GET("/hello"));
+        say(request);
+        hear(REPLY("5", "hello") HELLO);
+    }
+}
+
 static void malformed_chunks_are_refused(void **state)
 {
     static const char *const bad[] = {
-        "5\nhello\r\n0\r\n\r\n",    "5\r\nhello\n0\r\n\r\n",
-        "5\r\nhelloX\r\n0\r\n\r\n", "0x5\r\nhello\r\n",
-        "-5\r\nhello\r\n",          "\r\nhello\r\n",
-        "5 \r\nhello\r\n",          " 5\r\nhello\r\n",
-        "ffffffffffffffffff\r\n",   ";a\r\n",
-        "5;\x01\r\nhello\r\n",      "5;a\rb\r\nhello\r\n",
-        "5;a\nhello\r\n0\r\n\r\n",  "0\r\na: b\n\r\n",
-        "0\r\n a: b\r\n\r\n",       "0\r\nTransfer-Encoding: chunked\r\n\r\n",
+        "5\nhello\r\n0\r\n\r\n",
+        "5\r\nhello\n0\r\n\r\n",
+        "5\r\nhelloX\r\n0\r\n\r\n",
+        "0x5\r\nhello\r\n",
+        "-5\r\nhello\r\n",
+        "\r\nhello\r\n",
+        "5 \r\nhello\r\n",
+        " 5\r\nhello\r\n",
+        "ffffffffffffffffff\r\n",
+        ";a\r\n",
+        "5;\x01\r\nhello\r\n",
+        "5;a\rb\r\nhello\r\n",
+        "5;a\nhello\r\n0\r\n\r\n",
+        "0\r\na: b\n\r\n",
+        "0\r\n a: b\r\n\r\n",
+        "0\r\na: b\r\n c\r\n\r\n",
+        "0\r\na : b\r\n\r\n",
+        "0\r\n: b\r\n\r\n",
+        "0\r\na\r\n\r\n",
+        "0\r\na: b\rc\r\n\r\n",
+        "0\r\na: \x7f\r\n\r\n",
+        "0\r\na: b\r\n\r\r\n",
+        "0\r\nContent-Length : 1\r\n\r\n",
     };
     char request[256];
     (void)state;
@@ -225,6 +264,7 @@ int main(void)
         TEST(bodies_come_as_they_are_asked_for),
         TEST(a_body_nobody_asks_for_waits),
         TEST(chunks),
+        TEST(trailers_are_dropped),
         TEST(malformed_chunks_are_refused),
         TEST(endless_chunk_framing_is_refused),
         TEST(the_body_is_invited_when_it_is_wanted),
