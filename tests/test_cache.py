@@ -345,6 +345,65 @@ def test_a_slow_client_does_not_hold_up_who_waited_with_it():
             assert len(quick.response().body) == 10_000_000
 
 
+def test_max_object():
+    """--cache-max-object: what announces more is never stored, what grows past it neither."""
+    fresh = "h=Cache-Control:max-age=600"
+    with serve("basic:app", "--cache-max-object=20000") as server:
+        for target, stored in (
+            (f"/answer?size=20000&{fresh}", True),
+            (f"/answer?size=20001&{fresh}", False),
+            ("/stream?parts=4&size=5000&cc=max-age%3D60", True),
+            ("/stream?parts=4&size=5001&cc=max-age%3D60", False),
+        ):
+            server.get(target)
+            assert ("hit" in server.get(target).get("cache-status")) == stored, target
+
+
+def test_who_lags_behind_a_fill_that_outgrew_the_cache_is_cut():
+    """A fill that passes --cache-max-object keeps one bounded window: a reader further behind for
+    --timeout-write is cut, and the others have the rest, though it takes a little now and then."""
+    target = "/stream?parts=60&size=300000&gap=0.01&cc=max-age%3D60"
+    with serve("basic:app", "--cache-max-object=1MiB", "--timeout-write=1s") as server:
+        with server.client(SO_RCVBUF=4096) as slow, server.client() as quick:
+            slow.send_request(target)
+            assert "stored" in slow.head().get("cache-status")
+            ended = threading.Event()
+
+            def trickle():
+                try:
+                    while slow.receive():
+                        time.sleep(0.05)
+                except ConnectionError:
+                    pass
+                ended.set()
+
+            quick.send_request(target)
+            thread = threading.Thread(target=trickle)
+            thread.start()
+            response = quick.response()
+            assert "collapsed" in response.get("cache-status")
+            assert response.complete and len(response.body) == 60 * 300_000
+            thread.join(60)
+            assert ended.is_set() and not slow.buffer.endswith(b"0\r\n\r\n")
+
+
+def test_nobody_waits_long_for_a_head():
+    """On an undecorated key nobody waits longer than 5 s for another's head: whoever has goes by
+    itself, and a leader that hangs takes nobody along."""
+    target = page("Cache-Control: max-age=60", body="own")
+    hang = {"X-Sleep": "40"}
+    with serve("basic:app") as server:
+        with server.client() as leader, server.client() as waiter:
+            leader.send_request(target, headers=hang)
+            time.sleep(0.2)
+            started = time.monotonic()
+            waiter.send_request(target)
+            response = waiter.response()
+            assert 4 < time.monotonic() - started < 30
+            assert response.body == b"own"
+            assert "collapsed" not in response.get("cache-status")
+
+
 def test_no_cache_option():
     with serve("basic:app", "--no-cache") as server:
         target = "/answer?h=Cache-Control:max-age=600"

@@ -84,11 +84,13 @@ struct zq_reader {
     const struct zq_segment *segment; /* that `offset` lies in; NULL: to be looked for */
     uint64_t seen;                    /* how far the content went at the last look */
     struct zq_fields request;
-    unsigned traits; /* what the request's fields mean to the cache */
-    bool leads;      /* it gets the fields that are kept from all others */
-    bool shared;     /* attached to an entry that may change: look under its lock */
-    bool told;       /* notified since the last look */
-    bool released;   /* the response is not for it */
+    unsigned traits;   /* what the request's fields mean to the cache */
+    bool leads;        /* it gets the fields that are kept from all others */
+    bool shared;       /* attached to an entry that may change: look under its lock */
+    bool told;         /* notified since the last look */
+    bool released;     /* the response is not for it */
+    bool cut;          /* it held up the others for too long */
+    int64_t behind_ms; /* since when it does; 0: it does not */
 };
 
 /* A writer: embedded in the fetch. */
@@ -123,6 +125,9 @@ struct zq_cache_rules {
 };
 /* Before other threads know the cache. */
 void zq_cache_set_rules(struct zq_cache *cache, const struct zq_cache_rules *rules);
+/* Responses with more content are not stored; at first an eighth of the cache's size. Before other
+ * threads know the cache. */
+void zq_cache_set_object_max(struct zq_cache *cache, uint64_t bytes);
 
 /* Decides for a request and attaches `reader` (its notify set by the caller). For LEAD and PASS it
  * also opens `writer` (its notify set by the caller) on the new entry; HIT and JOIN leave it
@@ -183,6 +188,11 @@ void zq_entry_fail(struct zq_writer *writer, unsigned status);
  * behind decides for windowed entries; storable ones always take ZQ_CACHE_WINDOW. */
 #define ZQ_CACHE_WINDOW (256u << 10)
 size_t zq_writer_window(const struct zq_writer *writer);
+/* Several read what is not stored (it outgrew the largest object), and one that takes its time
+ * holds up the others: those that were more than half a window behind the fastest for `limit_ms`,
+ * as far as this was asked in that time, are cut (ZQ_READER_ABORTED). True: one is behind, ask
+ * again. */
+bool zq_writer_cut_laggards(struct zq_writer *writer, int64_t now_ms, int64_t limit_ms);
 /* No reader is left, and nobody would profit from going on: cancel the fetch. Once true it stays
  * so: nobody can join any more. Not for notify callbacks: it takes the shard's lock. */
 bool zq_writer_abandoned(const struct zq_writer *writer);

@@ -114,6 +114,12 @@ void zq_cache_set_rules(struct zq_cache *cache, const struct zq_cache_rules *rul
     cache->rules = *rules;
 }
 
+void zq_cache_set_object_max(struct zq_cache *cache, uint64_t bytes)
+{
+    ZQ_CHECK(cache, ZQ_CACHE_MAGIC);
+    cache->object_max = bytes;
+}
+
 uint64_t zq_cache_used(const struct zq_cache *cache)
 {
     ZQ_CHECK(cache, ZQ_CACHE_MAGIC);

@@ -4,6 +4,8 @@
 
 /* The writer hears of progress in steps of this, not of every write to a client. */
 #define LIMIT_STEP (ZQ_CACHE_WINDOW / 4)
+/* Of several readers, one further behind the fastest may hold it up. */
+#define LAG_MAX (ZQ_CACHE_WINDOW / 2)
 
 /* ---- attaching ---- */
 
@@ -128,6 +130,47 @@ static void tell_writer(struct zq_entry *entry)
     entry->writer->notify(entry->writer);
 }
 
+/* ---- readers that hold up the others ---- */
+
+static uint64_t fastest(const struct zq_entry *entry)
+{
+    uint64_t offset = 0;
+
+    for (struct zq_node *n = entry->readers.next; n != &entry->readers; n = n->next)
+        if (reader_at(n)->offset > offset)
+            offset = reader_at(n)->offset;
+    return offset;
+}
+
+/* Its segments stay until it has left: it may be writing them out. */
+static void cut(struct zq_reader *reader)
+{
+    reader->cut = true;
+    tell(reader);
+}
+
+bool zq_writer_cut_laggards(struct zq_writer *writer, int64_t now_ms, int64_t limit_ms)
+{
+    struct zq_entry *entry = writer->entry;
+    bool any = false;
+
+    ZQ_CHECK(entry, ZQ_ENTRY_MAGIC);
+    zq_lock_take(&entry->lock);
+    uint64_t front = entry->retained ? 0 : fastest(entry);
+    for (struct zq_node *n = entry->readers.next; n != &entry->readers; n = n->next) {
+        struct zq_reader *reader = reader_at(n);
+        if (front <= reader->offset + LAG_MAX)
+            reader->behind_ms = 0;
+        else if (reader->behind_ms == 0)
+            reader->behind_ms = now_ms;
+        else if (now_ms - reader->behind_ms >= limit_ms)
+            cut(reader);
+        any |= reader->behind_ms != 0;
+    }
+    zq_lock_give(&entry->lock);
+    return any;
+}
+
 /* ---- looking ---- */
 
 /* Locks the entry of a reader unless it is frozen. True: locked, and to be given back. */
@@ -158,6 +201,8 @@ static enum zq_reader_state state_of(const struct zq_reader *reader)
 {
     if (reader->released)
         return ZQ_READER_RELEASED;
+    if (reader->cut)
+        return ZQ_READER_ABORTED;
     switch ((enum zq_entry_state)reader->entry->state) {
     case ZQ_ENTRY_WAITING:
         return ZQ_READER_WAITING;
@@ -285,6 +330,8 @@ void zq_reader_advance(struct zq_reader *reader, uint64_t bytes)
 
     ZQ_ASSERT(bytes <= entry->length - from);
     reader->offset += bytes;
+    if (entry->length - reader->offset <= LAG_MAX)
+        reader->behind_ms = 0;
     if (entry->retained)
         remember_segment(reader);
     if (locked && !zq_list_empty(&reader->node)) {

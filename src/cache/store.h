@@ -17,7 +17,7 @@
 #define ZQ_STORE_SHARDS 32       /* a power of two */
 #define ZQ_STORE_VARIANTS_MAX 16 /* of one key; the oldest goes */
 #define ZQ_STORE_MARK_MS 120000  /* how long a key is remembered as not storable */
-#define ZQ_STORE_OBJECT_SHARE 8  /* a response may take this part of the cache */
+#define ZQ_STORE_OBJECT_SHARE 8  /* unless said otherwise, a response may take this part */
 #define ZQ_STORE_MARKS_SHARE 16  /* all marks together may take this part */
 
 struct zq_slot {

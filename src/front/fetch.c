@@ -11,9 +11,12 @@
 #define ATTEMPTS_MAX 2
 /* Credit is given back in steps, not byte by byte. */
 #define CREDIT_STEP (32u << 10)
+/* How often it is asked, within --timeout-write, who holds up the others. */
+#define PACE_STEPS 8
 
 static void on_wake(struct zq_post *post);
 static void on_timeout(struct zq_timer *timer);
+static void on_pace(struct zq_timer *timer);
 static void on_readers_moved(struct zq_writer *writer);
 
 /* ---- making and ending ---- */
@@ -31,6 +34,7 @@ static void fetch_free(struct fetch *fetch)
     if (fetch->exchange != NULL)
         serve_fetch_ended(fetch->exchange);
     zq_timer_cancel(loop, &fetch->timer);
+    zq_timer_cancel(loop, &fetch->pace);
     zq_loop_unpost(loop, &fetch->wake);
     zq_list_remove(&fetch->node);
     zq_buf_fini(&fetch->request);
@@ -215,6 +219,7 @@ static struct fetch *fetch_new(struct front_thread *thread, struct zq_exchange *
         .background = background,
         .wake = {.on_post = on_wake},
         .timer = {.on_expire = on_timeout},
+        .pace = {.on_expire = on_pace},
         .want = exchange->request.has_body ? ZQ_WIRE_REQUEST_WINDOW : 0,
         .is_head = !background && exchange->request.method_id == ZQ_METHOD_HEAD,
         .unsafe = !is_safe(&exchange->request),
@@ -336,11 +341,28 @@ static void invalidate(struct fetch *fetch, unsigned status, const struct zq_fie
                            fields, &fetch->thread->scratch);
 }
 
+/* Of several readers, those that hold up the others for --timeout-write are cut. */
+static void watch_pace(struct fetch *fetch)
+{
+    struct zq_loop *loop = fetch->thread->loop;
+    int64_t limit = fetch->thread->front->config->timeout_write;
+
+    if (limit > 0 && zq_writer_cut_laggards(&fetch->writer, zq_loop_now_ms(loop), limit))
+        zq_timer_set(loop, &fetch->pace, (limit + PACE_STEPS - 1) / PACE_STEPS);
+}
+
+static void on_pace(struct zq_timer *timer)
+{
+    watch_pace(ZQ_CONTAINER(timer, struct fetch, pace));
+}
+
 /* Readers have taken bytes, or new ones were appended: the worker may send more. */
 static void grant(struct fetch *fetch)
 {
     size_t window = zq_writer_window(&fetch->writer);
 
+    if (window < CREDIT_STEP && fetch->pace.deadline_ms == 0)
+        watch_pace(fetch);
     if (fetch->stream == 0 || window < fetch->credit + CREDIT_STEP)
         return;
     uint32_t more = (uint32_t)window - fetch->credit;

@@ -25,6 +25,7 @@ struct fetch {
     struct zq_writer writer;
     struct zq_post wake;   /* the readers moved on */
     struct zq_timer timer; /* --timeout-response, then --timeout-response-idle */
+    struct zq_timer pace;  /* while the worker may not send, for a reader is slow */
     struct zq_buf request; /* the encoded REQUEST frame, while it may have to be sent (again) */
     struct link *link;     /* while SENT or OPEN */
     uint32_t stream;

@@ -91,6 +91,8 @@ static void make_shared(struct front *front)
         .grace_ms = c->cache_grace,
     };
     zq_cache_set_rules(front->cache, &rules);
+    if (c->cache_max_object > 0)
+        zq_cache_set_object_max(front->cache, c->cache_max_object);
     if (c->proxy_headers) {
         front->trusted = trusted_peers_new(&c->forwarded_allow_ips, &error);
         if (front->trusted == NULL) {

@@ -6,6 +6,8 @@
 
 #define RUNS_MAX 16
 #define RETRY_AFTER_S 1
+/* Nobody waits longer for the head of another's fetch. */
+#define HEAD_WAIT_MS 5000
 
 /* An exchange under way; lives in its arena. */
 struct serving {
@@ -13,7 +15,8 @@ struct serving {
     struct front_thread *thread;
     struct zq_reader reader;
     struct zq_post wake;
-    struct fetch *fetch; /* that this exchange opened and may feed; NULL when there is none */
+    struct zq_timer patience; /* for another's head */
+    struct fetch *fetch;      /* that this exchange opened and may feed; NULL when there is none */
     enum zq_cache_verdict verdict;
     enum zq_cache_forward forward;
     bool untrusted_forwarded;
@@ -23,6 +26,7 @@ struct serving {
 };
 
 static void pump(struct serving *s);
+static void go_alone(struct serving *s);
 
 /* While `gone` is watched, an exchange that ends inside a call says so there: `*s` is not to be
  * touched any more then. (Not inlined: the compiler would see a pointer to a local escape.) */
@@ -156,6 +160,8 @@ static void decide(struct serving *s, bool may_join)
     if (gone)
         return;
     watch(s, NULL);
+    if (s->verdict == ZQ_CACHE_JOIN)
+        zq_timer_set(s->thread->loop, &s->patience, HEAD_WAIT_MS);
     pump(s);
 }
 
@@ -171,6 +177,17 @@ static void on_reader_news(struct zq_reader *reader)
     zq_loop_post(s->thread->loop, &s->wake);
 }
 
+/* What was joined may have hung, and this request need not be late for that. */
+static void on_impatience(struct zq_timer *timer)
+{
+    struct serving *s = ZQ_CONTAINER(timer, struct serving, patience);
+
+    if (zq_reader_state(&s->reader) == ZQ_READER_WAITING)
+        go_alone(s);
+    else
+        pump(s);
+}
+
 static void on_request(struct zq_http_server *server, struct zq_exchange *exchange)
 {
     struct serving *s = zq_arena_alloc(&exchange->arena, sizeof(*s));
@@ -184,6 +201,7 @@ static void on_request(struct zq_http_server *server, struct zq_exchange *exchan
         .thread = zq_http_server_user(server),
         .reader = {.notify = on_reader_news},
         .wake = {.on_post = on_wake},
+        .patience = {.on_expire = on_impatience},
     };
     exchange->user = s;
     s->untrusted_forwarded = forwarded_apply(s->thread->front->trusted, &exchange->request);
@@ -414,6 +432,7 @@ static void on_done(struct zq_http_server *server, struct zq_exchange *exchange)
         *s->gone = true;
     zq_reader_detach(&s->reader);
     zq_loop_unpost(thread->loop, &s->wake);
+    zq_timer_cancel(thread->loop, &s->patience);
     if (s->fetch != NULL)
         fetch_leave(s->fetch);
 }

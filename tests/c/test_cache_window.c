@@ -248,6 +248,64 @@ static void the_slowest_reader_decides(void **state)
     zq_entry_finish(writer, false);
 }
 
+/* A fill that outgrew the largest object: one that takes a little now and then is cut all the
+ * same, but nobody is where all are alike, or where one reads alone. */
+static void who_holds_up_the_others_is_cut(void **state)
+{
+    struct rig_client c = {0}, slow = {0};
+    uint64_t at = 0;
+
+    rig_lead(*state, &c, 0);
+    assert_int_equal(rig_get(*state, &slow, .now_ms = 0), ZQ_CACHE_JOIN);
+    assert_false(zq_writer_cut_laggards(&c.writer, 1, 1000)); /* stored: no matter */
+    for (; at <= OBJECT_MAX; at += 1000)
+        rig_append_bytes(&c, at, 1000);
+    assert_false(zq_writer_cut_laggards(&c.writer, 1, 1000));
+    assert_int_equal(rig_take_bytes(&c, RIG_SIZE), at);
+    for (; at <= ZQ_CACHE_WINDOW; at += 1000)
+        rig_append_bytes(&c, at, 1000);
+    rig_take_bytes(&c, RIG_SIZE);
+    assert_true(zq_writer_cut_laggards(&c.writer, 500, 1000));
+    assert_int_equal(rig_take_bytes(&slow, 1000), 1000);
+    assert_true(zq_writer_cut_laggards(&c.writer, 1499, 1000));
+    assert_int_equal(rig_state(&slow), ZQ_READER_OPEN);
+    /* It has caught up: its time begins anew. */
+    assert_int_equal(rig_take_bytes(&slow, ZQ_CACHE_WINDOW / 2), ZQ_CACHE_WINDOW / 2);
+    assert_false(zq_writer_cut_laggards(&c.writer, 1500, 1000));
+    for (uint64_t stop = at + ZQ_CACHE_WINDOW / 2; at < stop; at += 1000)
+        rig_append_bytes(&c, at, 1000);
+    rig_take_bytes(&c, RIG_SIZE);
+    assert_true(zq_writer_cut_laggards(&c.writer, 1600, 1000));
+    unsigned before = slow.reader_news;
+    assert_true(zq_writer_cut_laggards(&c.writer, 2600, 1000));
+    assert_int_equal(slow.reader_news, before + 1);
+    /* What it may be writing out stays until it has left. */
+    assert_int_equal(rig_take_bytes(&slow, 1000), 1000);
+    assert_int_equal(rig_state(&slow), ZQ_READER_ABORTED);
+    rig_leave(&slow);
+    assert_int_equal(zq_writer_window(&c.writer), ZQ_CACHE_WINDOW);
+    assert_false(zq_writer_cut_laggards(&c.writer, 2601, 1000));
+    assert_int_equal(rig_state(&c), ZQ_READER_OPEN);
+    rig_end(&c, true, ZQ_READER_COMPLETE);
+    nobody_waits(*state);
+}
+
+static void the_largest_object_is_a_choice(void **state)
+{
+    struct rig_client c = {0};
+
+    zq_cache_set_object_max(*state, 5000);
+    rig_lead(*state, &c, 5000);
+    rig_append_bytes(&c, 0, 5000);
+    rig_end(&c, true, ZQ_READER_COMPLETE);
+    rig_verdict(*state, HIT, NONE, .now_ms = 0);
+    assert_int_equal(rig_get(*state, &c, .target = "/b"), ZQ_CACHE_LEAD);
+    assert_int_equal(rig_head(&c, .fields = RIG_FRESH, .length = 5001), 0);
+    assert_false(rig_describe(&c, 0).stored);
+    rig_append_bytes(&c, 0, 5001);
+    rig_end(&c, true, ZQ_READER_COMPLETE);
+}
+
 /* ---- writers without readers ---- */
 
 static void a_pass_is_abandoned_when_its_reader_leaves(void **state)
@@ -357,6 +415,8 @@ int main(void)
         RIG_TEST(an_announced_length_that_is_too_large),
         RIG_TEST(a_large_stored_response),
         RIG_TEST(the_slowest_reader_decides),
+        RIG_TEST(who_holds_up_the_others_is_cut),
+        RIG_TEST(the_largest_object_is_a_choice),
         RIG_TEST(a_pass_is_abandoned_when_its_reader_leaves),
         RIG_TEST(before_the_head_nobody_profits),
         RIG_TEST(a_storable_fill_goes_on_alone),
