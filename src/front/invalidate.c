@@ -57,11 +57,55 @@ static struct zq_slice relative(struct zq_slice s, struct zq_slice target, struc
 {
     size_t n = length_to(target, "?");
 
-    if (s.n == 0 || s.p[0] == '.')
+    if (s.n == 0)
         return (struct zq_slice){0};
     while (s.p[0] != '?' && n > 0 && target.p[n - 1] != '/')
         n--;
     return join(zq_slice(target.p, n), s, scratch);
+}
+
+/* The first segment of a path, with its slash. */
+static struct zq_slice segment_of(struct zq_slice path)
+{
+    return zq_slice(path.p, 1 + length_to(behind(path, 1), "/"));
+}
+
+/* RFC 3986 5.2.4 for a path with a slash in front, in place. */
+static size_t remove_dots(char *path, size_t n)
+{
+    struct zq_slice in = zq_slice(path, n);
+    size_t out = 0;
+
+    while (in.n > 0) {
+        struct zq_slice segment = segment_of(in);
+        bool last = segment.n == in.n, up = zq_slice_eq(segment, ZQ_SLICE("/.."));
+        in = behind(in, segment.n);
+        if (!up && !zq_slice_eq(segment, ZQ_SLICE("/."))) {
+            memmove(path + out, segment.p, segment.n);
+            out += segment.n;
+            continue;
+        }
+        while (up && out > 0 && path[--out] != '/')
+            ;
+        if (last)
+            path[out++] = '/';
+    }
+    return out;
+}
+
+static struct zq_slice without_dots(struct zq_slice s, struct zq_arena *scratch)
+{
+    size_t n = length_to(s, "?");
+
+    if (n == 0 || s.p[0] != '/')
+        return s;
+    struct zq_slice copy = join(s, ZQ_SLICE(""), scratch);
+    if (copy.n == 0)
+        return copy;
+    char *path = (char *)(uintptr_t)copy.p;
+    size_t left = remove_dots(path, n);
+    memmove(path + left, path + n, s.n - n);
+    return zq_slice(path, left + s.n - n);
 }
 
 struct zq_slice invalidate_resolve(struct zq_slice s, struct zq_slice scheme, struct zq_slice host,
@@ -75,8 +119,10 @@ struct zq_slice invalidate_resolve(struct zq_slice s, struct zq_slice scheme, st
         s = behind(s, n + 1);
     }
     if (begins(s, "//"))
-        return of_same_host(s, host, scratch);
-    return begins(s, "/") ? s : relative(s, target, scratch);
+        s = of_same_host(s, host, scratch);
+    else if (!begins(s, "/"))
+        s = relative(s, target, scratch);
+    return without_dots(s, scratch);
 }
 
 static void invalidate_named(struct zq_cache *cache, struct zq_slice name, struct zq_slice scheme,
