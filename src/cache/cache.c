@@ -173,7 +173,8 @@ static bool is_good_enough(struct lookup *l, const struct zq_entry *entry,
         return true;
     if (!zq_freshness_permits(f, l->now_ms, (int64_t)f->while_revalidate_s * 1000))
         return false;
-    l->refresh = zq_list_empty(&slot->fills);
+    /* Not again and again where the last answer could not be stored. */
+    l->refresh = zq_list_empty(&slot->fills) && slot->mark_until_ms <= l->now_ms;
     return true;
 }
 

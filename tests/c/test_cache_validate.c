@@ -244,6 +244,28 @@ static void a_refresh_that_fails_leaves_what_is_there(void **state)
     rig_verdict(cache, LEAD, STALE, .now_ms = 6001);
 }
 
+/* An answer that cannot be stored is remembered as on any other key: who asks meanwhile gets the
+ * stale response, and nobody fetches. */
+static void a_refresh_that_brings_nothing_is_not_repeated(void **state)
+{
+    struct zq_cache *cache = *state;
+    struct rig_client c = {0};
+
+    store(cache, "Cache-Control: max-age=1, stale-while-revalidate=999", "HTTP/1.1 200 OK\r\n");
+    assert_int_equal(rig_get(cache, &c, .now_ms = 2000), ZQ_CACHE_HIT);
+    rig_leave(&c);
+    assert_int_equal(head(&c, 200, "Cache-Control: no-store", "HTTP/1.1 200 OK\r\n", 2500), 0);
+    rig_finish(&c);
+    assert_int_equal(rig_get(cache, &c, .now_ms = 3000), ZQ_CACHE_HIT);
+    assert_null(c.writer.entry);
+    rig_expect(&c, "hello");
+    rig_leave(&c);
+    assert_int_equal(rig_get(cache, &c, .now_ms = 122500), ZQ_CACHE_HIT);
+    assert_non_null(c.writer.entry);
+    zq_entry_fail(&c.writer, 502);
+    rig_leave(&c);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -254,6 +276,7 @@ int main(void)
         RIG_TEST(an_error_is_not_stored_over_it),
         RIG_TEST(stale_while_revalidate),
         RIG_TEST(a_refresh_that_fails_leaves_what_is_there),
+        RIG_TEST(a_refresh_that_brings_nothing_is_not_repeated),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
