@@ -183,6 +183,7 @@ def vary():
         b"*",
         b"authorization,, x",
         b"a\nvary: b",
+        b"accept-language\ncontent-language:de",
     ]
     for name in names:
         for i, one in enumerate(SELECTING):

@@ -2,6 +2,7 @@
 
 #include "cache/alloc.h"
 #include "cache/entry.h"
+#include "cache/vary.h"
 
 /* ---- slots ---- */
 
@@ -226,10 +227,10 @@ void zq_store_invalidate_variant(struct zq_entry *entry)
 /* ---- completion ---- */
 
 /* Does a new variant stand in for an older one? The same requests select both when their blocks
- * are equal, and all requests select one that does not vary. */
+ * are the same, and all requests select one that does not vary. */
 static bool replaces(const struct zq_entry *entry, const struct zq_entry *older)
 {
-    return entry->vary_n == 0 || zq_slice_eq(zq_entry_vary(entry), zq_entry_vary(older));
+    return entry->vary_n == 0 || zq_vary_same(zq_entry_vary(entry), zq_entry_vary(older));
 }
 
 /* A slow fetch does not replace the answer of a quicker one that began after it. */

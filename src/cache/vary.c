@@ -1,15 +1,19 @@
 #include "cache/vary.h"
 
+#include "cache/preference.h"
+
 /* A record: this head, the name in lower case, the value: its members, each with a line feed
- * behind it, which no field value contains. */
+ * behind it, which no field value contains; and for Accept-Language, the one language that the
+ * response is in. */
 struct record_head {
     uint16_t name_n;
-    uint16_t present; /* an empty field is not an absent one */
+    uint8_t present;    /* an empty field is not an absent one */
+    uint8_t language_n; /* 0: not known */
     uint32_t value_n;
 };
 
 struct record {
-    struct zq_slice name, value;
+    struct zq_slice name, value, language;
     bool present;
 };
 
@@ -23,7 +27,8 @@ static bool record_next(struct zq_slice *block, struct record *out)
     out->present = head.present;
     out->name = zq_slice(block->p + sizeof(head), head.name_n);
     out->value = zq_slice(out->name.p + head.name_n, head.value_n);
-    size_t used = sizeof(head) + head.name_n + head.value_n;
+    out->language = zq_slice(out->value.p + head.value_n, head.language_n);
+    size_t used = sizeof(head) + head.name_n + head.value_n + head.language_n;
     *block = zq_slice(block->p + used, block->n - used);
     return true;
 }
@@ -130,33 +135,58 @@ static bool has_name(struct zq_slice block, struct zq_slice name)
     return false;
 }
 
-static size_t value_length(const struct zq_fields *request, struct zq_slice name, bool *present)
+static size_t write_preferences(char *to, const struct zq_preferences *p, bool *present)
 {
+    *present = p->present;
+    return zq_preferences_write(to, p);
+}
+
+/* Returns the bytes; `to` may be NULL. */
+static size_t write_value(char *to, const struct zq_fields *request, struct zq_slice name,
+                          bool *present)
+{
+    struct zq_preferences preferences;
     struct cursor c = cursor_make(request, name);
     struct zq_slice member;
     size_t n = 0;
 
-    while (cursor_next(&c, &member))
+    if (zq_preference_is(name) && zq_preferences_read(&preferences, request, name))
+        return write_preferences(to, &preferences, present);
+    while (cursor_next(&c, &member)) {
+        if (to != NULL) {
+            if (member.n > 0)
+                memcpy(to + n, member.p, member.n);
+            to[n + member.n] = '\n';
+        }
         n += member.n + 1;
+    }
     *present = c.present;
     return n;
 }
 
-static void write_value(char *to, const struct zq_fields *request, struct zq_slice name)
+/* The one language that a response is in; n is 0: none, several, or nothing that is known. */
+static struct zq_slice language_of(const struct zq_fields *response)
 {
-    struct cursor c = cursor_make(request, name);
-    struct zq_slice member;
+    const struct zq_field *f = zq_fields_find(response, ZQ_SLICE("content-language"), NULL);
+    struct zq_slice line, language, other;
 
-    while (cursor_next(&c, &member)) {
-        if (member.n > 0)
-            memcpy(to, member.p, member.n);
-        to += member.n;
-        *to++ = '\n';
-    }
+    if (f == NULL || zq_fields_find(response, ZQ_SLICE("content-language"), f) != NULL)
+        return (struct zq_slice){0};
+    line = f->value;
+    if (!zq_list_next(&line, &language) || zq_list_next(&line, &other) || language.n > UINT8_MAX)
+        return (struct zq_slice){0};
+    return language;
+}
+
+static void put_lower(char *to, struct zq_slice s)
+{
+    for (size_t i = 0; i < s.n; i++)
+        to[i] = zq_lower(s.p[i]);
 }
 
 /* The name goes in first, for its lower case is what the request is searched for. */
-static int add_record(struct zq_buf *out, struct zq_slice name, const struct zq_fields *request)
+static int add_record(struct zq_buf *out, struct zq_slice name, const struct zq_fields *response,
+                      const struct zq_fields *request)
 {
     size_t start = out->n;
     struct record_head head = {.name_n = (uint16_t)name.n};
@@ -164,19 +194,22 @@ static int add_record(struct zq_buf *out, struct zq_slice name, const struct zq_
 
     if (to == NULL)
         return ZQ_ENOMEM;
-    for (size_t i = 0; i < name.n; i++)
-        to[sizeof(head) + i] = zq_lower(name.p[i]);
+    put_lower(to + sizeof(head), name);
     zq_buf_commit(out, sizeof(head) + name.n);
 
-    struct zq_slice lower = zq_slice(to + sizeof(head), name.n);
+    struct zq_slice language = {0};
+    if (zq_slice_ieq(name, ZQ_SLICE("accept-language")))
+        language = language_of(response);
     bool present;
-    size_t n = value_length(request, lower, &present);
-    if (n > UINT32_MAX || (to = zq_buf_reserve(out, n + 1)) == NULL)
+    size_t n = write_value(NULL, request, zq_slice(to + sizeof(head), name.n), &present);
+    if (n > UINT32_MAX || (to = zq_buf_reserve(out, n + language.n + 1)) == NULL)
         return ZQ_ENOMEM;
     char *record = zq_buf_data(out) + start;
-    write_value(to, request, zq_slice(record + sizeof(head), name.n));
-    zq_buf_commit(out, n);
+    write_value(to, request, zq_slice(record + sizeof(head), name.n), &present);
+    put_lower(to + n, language);
+    zq_buf_commit(out, n + language.n);
     head.present = present;
+    head.language_n = (uint8_t)language.n;
     head.value_n = (uint32_t)n;
     memcpy(record, &head, sizeof(head));
     return 0;
@@ -195,13 +228,15 @@ int zq_vary_build(struct zq_buf *out, const struct zq_fields *response,
             so_far = zq_slice(zq_buf_data(out) + start, out->n - start);
         if (has_name(so_far, name))
             continue;
-        if (add_record(out, name, request) < 0)
+        if (add_record(out, name, response, request) < 0)
             return ZQ_ENOMEM;
     }
     return 0;
 }
 
-static bool value_matches(const struct record *r, const struct zq_fields *request)
+/* ---- matching ---- */
+
+static bool members_match(const struct record *r, const struct zq_fields *request)
 {
     struct cursor c = cursor_make(request, r->name);
     struct zq_slice rest = r->value, member;
@@ -215,6 +250,23 @@ static bool value_matches(const struct record *r, const struct zq_fields *reques
     return rest.n == 0 && c.present == r->present;
 }
 
+/* The same wishes, or the response is in the language that is wished for above all others. */
+static bool preferences_match(const struct record *r, const struct zq_preferences *p)
+{
+    if (r->language.n > 0 && zq_preferences_favour(p, r->language))
+        return true;
+    return p->present == r->present && zq_preferences_written_as(p, r->value);
+}
+
+static bool value_matches(const struct record *r, const struct zq_fields *request)
+{
+    struct zq_preferences preferences;
+
+    if (zq_preference_is(r->name) && zq_preferences_read(&preferences, request, r->name))
+        return preferences_match(r, &preferences);
+    return members_match(r, request);
+}
+
 bool zq_vary_match(struct zq_slice block, const struct zq_fields *request)
 {
     struct record r;
@@ -225,7 +277,19 @@ bool zq_vary_match(struct zq_slice block, const struct zq_fields *request)
     return true;
 }
 
-static bool values_alike(struct zq_slice name, const struct zq_fields *a, const struct zq_fields *b)
+bool zq_vary_same(struct zq_slice a, struct zq_slice b)
+{
+    struct record x, y;
+
+    while (record_next(&a, &x))
+        if (!record_next(&b, &y) || !zq_slice_eq(x.name, y.name) || x.present != y.present ||
+            !zq_slice_eq(x.value, y.value))
+            return false;
+    return b.n == 0;
+}
+
+static bool members_alike(struct zq_slice name, const struct zq_fields *a,
+                          const struct zq_fields *b)
 {
     struct cursor left = cursor_make(a, name), right = cursor_make(b, name);
     struct zq_slice x, y;
@@ -239,6 +303,18 @@ static bool values_alike(struct zq_slice name, const struct zq_fields *a, const 
         if (!zq_slice_eq(x, y))
             return false;
     }
+}
+
+static bool values_alike(struct zq_slice name, const struct zq_fields *a, const struct zq_fields *b)
+{
+    struct zq_preferences x, y;
+
+    if (!zq_preference_is(name))
+        return members_alike(name, a, b);
+    bool sorted = zq_preferences_read(&x, a, name);
+    if (sorted != zq_preferences_read(&y, b, name))
+        return false;
+    return sorted ? zq_preferences_equal(&x, &y) : members_alike(name, a, b);
 }
 
 bool zq_vary_alike(struct zq_slice block, const struct zq_fields *a, const struct zq_fields *b)
