@@ -113,6 +113,7 @@ def wire():
     yield (
         b"\1" + frame(10, 0, struct.pack("=IBBH", 3, 1, 1, 0) + b"/a*") + frame(11, 0, b"\4\0\0\0")
     )
+    yield b"\1" + frame(13, 7, struct.pack("=HH", 103, 2) + fields(*pairs)) + frame(2, 7, response)
     yield b"\0" + frame(12, 0, struct.pack("=IHH", 3, 200, 0) + b"{}")
 
 

@@ -86,6 +86,18 @@ static int again_response(const struct zq_wire_frame *frame, struct zq_arena *ar
     return 0;
 }
 
+static int again_interim(const struct zq_wire_frame *frame, struct zq_arena *arena,
+                         struct zq_buf *out)
+{
+    struct zq_wire_response interim;
+    int rc = zq_wire_decode_interim(frame->payload, arena, &interim);
+    if (rc != 0)
+        return rc;
+    FUZZ_CHECK(interim.status >= 102 && interim.status <= 199 && interim.body.n == 0);
+    FUZZ_CHECK(zq_wire_encode_interim(out, frame->stream, &interim) == 0);
+    return 0;
+}
+
 static int again_number(const struct zq_wire_frame *frame, struct zq_buf *out)
 {
     uint32_t number;
@@ -125,6 +137,8 @@ static int again(const struct zq_wire_frame *frame, struct zq_arena *arena, stru
         return again_request(frame, arena, out);
     case ZQ_WIRE_RESPONSE:
         return again_response(frame, arena, out);
+    case ZQ_WIRE_INTERIM:
+        return again_interim(frame, arena, out);
     case ZQ_WIRE_BODY:
         return zq_wire_encode_body(out, frame->stream, frame->payload, frame->flags);
     case ZQ_WIRE_CREDIT:

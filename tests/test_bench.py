@@ -223,7 +223,9 @@ def test_instruction_counts_are_compared():
 
 
 def test_commit_messages_accept_what_a_change_costs():
-    costs = micro.accepted("A change\n\nCosts: a 1% for this\nCosts: a 0.5% for that\nCosts: b 9% x\n")
+    costs = micro.accepted(
+        "A change\n\nCosts: a 1% for this\nCosts: a 0.5% for that\nCosts: b 9% x\n"
+    )
     assert costs == pytest.approx({"a": 0.015, "b": 0.09})
     text, worse = micro.compared({"a": 104.0, "c": 104.0}, {"a": 100.0, "c": 100.0}, costs)
     assert worse == ["c"] and "accepted" in text

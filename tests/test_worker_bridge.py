@@ -105,7 +105,12 @@ def test_scope_has_every_key_with_its_type(link):
         "client": {"tuple": [{"str": "127.0.0.1"}, {"int": 50000}]},
         "server": {"tuple": [{"str": "127.0.0.1"}, {"int": 8000}]},
         "state": {"dict": {}},
-        "extensions": {"dict": {}},
+        "extensions": {
+            "dict": {
+                "zq.http.response.interim": {"dict": {}},
+                "http.response.early_hint": {"dict": {}},
+            }
+        },
     }
 
 
@@ -292,6 +297,18 @@ def test_headers_may_be_any_iterable_of_pairs(link):
 def test_no_headers_and_unsupported_trailers(link):
     got = link.get("/no_headers")
     assert (got.status, got.headers, got.body, got.frames) == (204, [], b"", ["RESPONSE"])
+
+
+def test_interim_responses(link):
+    """RFC 9110 15.2, as zq.http.response.interim and as ASGI's http.response.early_hint; sixteen
+    at most, and none changes the response."""
+    got = link.get("/interim")
+    assert (got.status, got.body, got.headers[0]) == (200, b"hello", (b"content-length", b"5"))
+    assert got.frames == ["INTERIM"] * 16 + ["RESPONSE"]
+    hint = (103, [(b"link", b"</b>"), (b"link", b"</c>")], b"")
+    assert got.interims[:3] == [(102, [], b""), (103, [(b"link", b"</a>")], b""), hint]
+    kind, text = note(link, "interim")
+    assert kind == "ValueError" and "at most 16384 bytes of headers, and a request 16" in text
 
 
 def test_after_the_end_nothing_is_sent_and_disconnect_received(link):
@@ -481,6 +498,16 @@ REFUSED = {
     "status_none": ("TypeError", "status must be an int"),
     "status_101": ("ValueError", "from 200 to 599, not 101"),
     "status_103": ("ValueError", "from 200 to 599, not 103"),
+    "interim_100": ("ValueError", "from 102 to 199, not 100"),
+    "interim_101": ("ValueError", "from 102 to 199, not 101"),
+    "interim_200": ("ValueError", "from 102 to 199, not 200"),
+    "interim_no_status": ("ValueError", "'zq.http.response.interim' has no 'status'"),
+    "interim_value_lf": ("ValueError", "b'a' contains CR, LF or NUL"),
+    "interim_long": ("ValueError", "interim responses have at most"),
+    "interim_late": ("RuntimeError", "behind the final one's head"),
+    "hint_no_links": ("ValueError", "'http.response.early_hint' has no 'links'"),
+    "hint_link_str": ("TypeError", "bytes, not bytes and str"),
+    "hint_links_int": ("TypeError", "not iterable"),
     "status_600": ("ValueError", "from 200 to 599, not 600"),
     "status_huge": ("ValueError", "from 200 to 599"),
     "headers_int": ("TypeError", "iterable of pairs"),

@@ -21,8 +21,10 @@ APPS = Path(__file__).resolve().parent / "apps"
 PATIENCE = float(os.environ.get("ZQ_TEST_PATIENCE", "30"))
 
 (REQUEST, RESPONSE, BODY, CREDIT, WANT, CANCEL, RESET, PING, PONG, PURGE, INFO,
- ANSWER) = range(1, 13)  # fmt: skip
-NAMES = "NONE REQUEST RESPONSE BODY CREDIT WANT CANCEL RESET PING PONG PURGE INFO ANSWER".split()
+ ANSWER, INTERIM) = range(1, 14)  # fmt: skip
+NAMES = (
+    "NONE REQUEST RESPONSE BODY CREDIT WANT CANCEL RESET PING PONG PURGE INFO ANSWER INTERIM"
+).split()
 END = 1
 PAYLOAD_MAX = 1 << 20
 REQUEST_WINDOW = 128 << 10
@@ -131,6 +133,7 @@ class Response:
     def __init__(self):
         self.status = None
         self.headers = []
+        self.interims = []
         self.body = b""
         self.reset = False
         self.frames = []
@@ -143,6 +146,9 @@ class Response:
         if got.kind == RESPONSE:
             assert self.status is None, "two RESPONSE frames"
             self.status, self.headers, self.body = parse_response(got.payload)
+        elif got.kind == INTERIM:
+            assert self.status is None, "INTERIM behind RESPONSE"
+            self.interims.append(parse_response(got.payload))
         elif got.kind == BODY:
             assert self.status is not None, "BODY before RESPONSE"
             self.body += got.payload

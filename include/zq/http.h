@@ -153,6 +153,11 @@ struct zq_response_head {
     bool close;                   /* the connection ends behind this response */
 };
 
+/* Writes an interim response (RFC 9110 15.2), whose `block` is zq_http_block's without a config.
+ * Dropped when the response has started, for clients of HTTP/1.0, which know none, and while the
+ * socket is full: it is worth nothing later. */
+void zq_exchange_interim(struct zq_exchange *exchange, struct zq_slice block);
+
 /* Starts the final response and writes as much of `body` as the socket takes, all in one writev.
  * `end` says that `body` is the whole of it. Returns the body bytes accepted (the head always is).
  * For HEAD, 204 and 304 no content is written, and all of `body` counts as accepted; a HEAD's
@@ -189,10 +194,10 @@ const char *zq_http_reason(unsigned status); /* "" for an unknown one */
 /* Appends a head block made of an application's response: the status line; then its fields without
  * those that are the connection's (Connection and what it names, Keep-Alive, Proxy-Connection, TE,
  * Transfer-Encoding, Upgrade), without Content-Length; Date and Server where the configuration asks
- * for them and the fields have none. Sets `*content_length` (-1 if absent) and `*close` when the
- * application asked for `Connection: close`. 0, or ZQ_EINVAL for what would split or corrupt the
- * response (CR, LF, NUL, a name that is no token, a Content-Length that is no number or differs
- * from another), with `*bad` naming the field. */
+ * for them and the fields have none (`config` NULL: neither). Sets `*content_length` (-1 if absent)
+ * and `*close` when the application asked for `Connection: close`. 0, or ZQ_EINVAL for what would
+ * split or corrupt the response (CR, LF, NUL, a name that is no token, a Content-Length that is no
+ * number or differs from another), with `*bad` naming the field. */
 int zq_http_block(struct zq_buf *out, unsigned status, const struct zq_fields *fields,
                   const struct zq_config *config, time_t now, int64_t *content_length, bool *close,
                   struct zq_slice *bad);

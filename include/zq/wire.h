@@ -16,14 +16,15 @@
  *   PING     u32                          PONG     u32, the same
  *   ANSWER   to PURGE and INFO            PURGE    what to take out of the cache
  *                                         INFO     u32: how the cache is doing
+ *                                         INTERIM  a head of 1xx, before RESPONSE
  *
- * Streams: the front picks numbers, never 0 (which the last three lines have) and never one that is
- * open. The request side ends with END on REQUEST or BODY, the response side with END on RESPONSE
- * or BODY, or with RESET. A stream is over for both when the response side has ended: the front
- * sends nothing more on it, and the worker ignores what was already on its way (BODY, CREDIT and
- * CANCEL for a stream that it does not know). After CANCEL the worker closes the stream at once by
- * RESET (unless its END crossed it), so for the front every frame of an unknown stream is a
- * protocol violation.
+ * Streams: the front picks numbers, never 0 (which PING, PURGE, INFO and their answers have) and
+ * never one that is open. The request side ends with END on REQUEST or BODY, the response side with
+ * END on RESPONSE or BODY, or with RESET. A stream is over for both when the response side has
+ * ended: the front sends nothing more on it, and the worker ignores what was already on its way
+ * (BODY, CREDIT and CANCEL for a stream that it does not know). After CANCEL the worker closes the
+ * stream at once by RESET (unless its END crossed it), so for the front every frame of an unknown
+ * stream is a protocol violation.
  *
  * Credit: each side may send ZQ_WIRE_…_WINDOW body bytes of a stream at first (those in REQUEST
  * and RESPONSE frames count), and then what CREDIT frames add. Sending more is a violation.
@@ -45,6 +46,8 @@
 #define ZQ_WIRE_CREDIT_MAX (1u << 30) /* a stream's credit never exceeds this */
 #define ZQ_WIRE_PURGE_TEXT_MAX 8192   /* bytes that name what is purged */
 #define ZQ_WIRE_ANSWER_TEXT_MAX 4096
+#define ZQ_WIRE_INTERIM_MAX (16u << 10) /* payload bytes of an INTERIM */
+#define ZQ_WIRE_INTERIMS_MAX 16         /* INTERIM frames of one stream */
 #define ZQ_WIRE_END 1u /* flag: the sender's side of the stream ends with this frame */
 
 /*    name, may come from the front, may come from the worker, has a stream, smallest payload */
@@ -60,7 +63,8 @@
     X(PONG, 0, 1, 0, 4)                                                                            \
     X(PURGE, 0, 1, 0, 8)                                                                           \
     X(INFO, 0, 1, 0, 4)                                                                            \
-    X(ANSWER, 1, 0, 0, 8)
+    X(ANSWER, 1, 0, 0, 8)                                                                          \
+    X(INTERIM, 0, 1, 1, 4)
 
 enum zq_wire_type {
     ZQ_WIRE_NONE,
@@ -91,7 +95,8 @@ struct zq_wire_request {
 };
 
 struct zq_wire_response {
-    unsigned status; /* 200..599 */
+    unsigned
+        status; /* 200..599; of an INTERIM 102..199, as 100 and 101 are not the application's */
     struct zq_fields fields;
     struct zq_slice body;
 };
@@ -132,6 +137,9 @@ int zq_wire_decode_request(struct zq_slice payload, struct zq_arena *arena,
                            struct zq_wire_request *out);
 int zq_wire_decode_response(struct zq_slice payload, struct zq_arena *arena,
                             struct zq_wire_response *out);
+/* The same, for INTERIM: there is no body. */
+int zq_wire_decode_interim(struct zq_slice payload, struct zq_arena *arena,
+                           struct zq_wire_response *out);
 int zq_wire_decode_purge(struct zq_slice payload, struct zq_wire_purge *out);
 int zq_wire_decode_answer(struct zq_slice payload, struct zq_wire_answer *out);
 /* The number in CREDIT, PING, PONG and INFO. A CREDIT of 0 or past ZQ_WIRE_CREDIT_MAX is ZQ_EPROTO.
@@ -144,6 +152,9 @@ int zq_wire_encode_request(struct zq_buf *out, uint32_t stream,
                            const struct zq_wire_request *request, unsigned flags);
 int zq_wire_encode_response(struct zq_buf *out, uint32_t stream,
                             const struct zq_wire_response *response, unsigned flags);
+/* ZQ_ELIMIT past ZQ_WIRE_INTERIM_MAX. */
+int zq_wire_encode_interim(struct zq_buf *out, uint32_t stream,
+                           const struct zq_wire_response *interim);
 int zq_wire_encode_body(struct zq_buf *out, uint32_t stream, struct zq_slice body, unsigned flags);
 int zq_wire_encode_number(struct zq_buf *out, enum zq_wire_type type, uint32_t stream,
                           uint32_t number); /* CREDIT, PING, PONG, INFO */

@@ -1,5 +1,6 @@
 #include "front/fetch.h"
 
+#include "front/interim.h"
 #include "front/invalidate.h"
 #include "front/serve.h"
 #include "front/tags.h"
@@ -166,6 +167,7 @@ static bool send_to(struct fetch *fetch, struct link *link)
     fetch->stream = stream;
     fetch->state = FETCH_SENT;
     fetch->attempts++;
+    fetch->interims = 0;
     fetch->credit = ZQ_WIRE_RESPONSE_WINDOW;
     if (!fetch->retryable || fetch->attempts >= ATTEMPTS_MAX)
         zq_buf_fini(&fetch->request);
@@ -470,6 +472,8 @@ static int on_frame(struct fetch *fetch, const struct zq_wire_frame *frame)
     switch (frame->type) {
     case ZQ_WIRE_RESPONSE:
         return on_response(fetch, frame);
+    case ZQ_WIRE_INTERIM:
+        return interim_pass(fetch, frame);
     case ZQ_WIRE_BODY:
         return fetch->state == FETCH_OPEN ? take_content(fetch, frame, frame->payload) : ZQ_EPROTO;
     case ZQ_WIRE_CREDIT:

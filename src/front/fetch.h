@@ -30,6 +30,7 @@ struct fetch {
     struct link *link;     /* while SENT or OPEN */
     uint32_t stream;
     unsigned attempts; /* workers it was sent to */
+    unsigned interims; /* responses of 1xx that the last of them sent */
     uint32_t credit;   /* response bytes that the worker may still send */
     uint64_t want;     /* request bytes that the worker may still get */
     bool retryable, is_head, unsafe;

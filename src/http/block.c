@@ -96,6 +96,8 @@ static int append_own(struct zq_buf *out, const struct survey *s, const struct z
                       time_t now)
 {
     int rc = 0;
+    if (config == NULL)
+        return 0;
     if (config->date_header && !s->has_date) {
         char date[ZQ_DATE_SIZE];
         zq_date_format(now, date);

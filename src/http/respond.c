@@ -380,6 +380,21 @@ size_t zq_exchange_write(struct zq_exchange *exchange, const struct iovec *body,
     return accepted;
 }
 
+void zq_exchange_interim(struct zq_exchange *exchange, struct zq_slice block)
+{
+    struct zq_http_exchange *ex = zq_exchange_of(exchange);
+    struct zq_conn *conn = ex->conn;
+    if (zq_respond_is_over(ex) || ex->phase != ZQ_RESPONSE_NONE || conn->out.n > 0 ||
+        ex->pub.request.version_minor == 0)
+        return;
+    zq_conn_enter(conn);
+    if (zq_buf_append(&conn->out, block.p, block.n) != 0 ||
+        zq_buf_append(&conn->out, "\r\n", 2) != 0)
+        fall_apart(conn);
+    drain_out(ex);
+    zq_conn_leave(conn);
+}
+
 void zq_exchange_want(struct zq_exchange *exchange, uint64_t bytes)
 {
     struct zq_http_exchange *ex = zq_exchange_of(exchange);

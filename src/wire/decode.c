@@ -25,7 +25,8 @@ static bool may_have_end(uint8_t type)
 
 static bool is_variable(uint8_t type)
 {
-    return may_have_end(type) || type == ZQ_WIRE_PURGE || type == ZQ_WIRE_ANSWER;
+    return may_have_end(type) || type == ZQ_WIRE_PURGE || type == ZQ_WIRE_ANSWER ||
+           type == ZQ_WIRE_INTERIM;
 }
 
 static bool header_is_valid(const struct wire_header *h, enum zq_wire_from from)
@@ -171,17 +172,31 @@ int zq_wire_decode_request(struct zq_slice in, struct zq_arena *arena, struct zq
     return error;
 }
 
-int zq_wire_decode_response(struct zq_slice in, struct zq_arena *arena,
-                            struct zq_wire_response *out)
+static int decode_response(struct zq_slice in, unsigned least, unsigned most,
+                           struct zq_arena *arena, struct zq_wire_response *out)
 {
     struct wire_response_head head;
 
-    if (!take_copy(&in, &head, sizeof(head)) || head.status < 200 || head.status > 599)
+    if (!take_copy(&in, &head, sizeof(head)) || head.status < least || head.status > most)
         return ZQ_EPROTO;
     out->status = head.status;
     int error = decode_fields(&in, head.n_fields, arena, &out->fields);
     out->body = in;
     return error;
+}
+
+int zq_wire_decode_response(struct zq_slice in, struct zq_arena *arena,
+                            struct zq_wire_response *out)
+{
+    return decode_response(in, 200, 599, arena, out);
+}
+
+int zq_wire_decode_interim(struct zq_slice in, struct zq_arena *arena, struct zq_wire_response *out)
+{
+    if (in.n > ZQ_WIRE_INTERIM_MAX)
+        return ZQ_EPROTO;
+    int error = decode_response(in, 102, 199, arena, out);
+    return error == 0 && out->body.n > 0 ? ZQ_EPROTO : error;
 }
 
 int zq_wire_decode_number(const struct zq_wire_frame *frame, uint32_t *out)

@@ -90,8 +90,8 @@ int zq_wire_encode_request(struct zq_buf *out, uint32_t stream, const struct zq_
 }
 
 /* `copied`: of the body's bytes; the others follow elsewhere. */
-static int encode_response(struct zq_buf *out, uint32_t stream, const struct zq_wire_response *r,
-                           unsigned flags, size_t copied)
+static int encode_head(struct zq_buf *out, enum zq_wire_type type, uint32_t stream,
+                       const struct zq_wire_response *r, unsigned flags, size_t copied)
 {
     struct wire_response_head head = {(uint16_t)r->status, (uint16_t)r->fields.n};
     int error;
@@ -99,8 +99,9 @@ static int encode_response(struct zq_buf *out, uint32_t stream, const struct zq_
     if (r->fields.n > UINT16_MAX)
         return ZQ_ELIMIT;
     size_t length = sizeof(head) + fields_length(&r->fields) + r->body.n;
-    char *to =
-        open_frame_of(out, ZQ_WIRE_RESPONSE, stream, flags, length, r->body.n - copied, &error);
+    if (type == ZQ_WIRE_INTERIM && length > ZQ_WIRE_INTERIM_MAX)
+        return ZQ_ELIMIT;
+    char *to = open_frame_of(out, type, stream, flags, length, r->body.n - copied, &error);
     if (to == NULL)
         return error;
     to = put(to, &head, sizeof(head));
@@ -112,13 +113,19 @@ static int encode_response(struct zq_buf *out, uint32_t stream, const struct zq_
 int zq_wire_encode_response(struct zq_buf *out, uint32_t stream, const struct zq_wire_response *r,
                             unsigned flags)
 {
-    return encode_response(out, stream, r, flags, r->body.n);
+    return encode_head(out, ZQ_WIRE_RESPONSE, stream, r, flags, r->body.n);
 }
 
 int zq_wire_encode_response_head(struct zq_buf *out, uint32_t stream,
                                  const struct zq_wire_response *r, unsigned flags)
 {
-    return encode_response(out, stream, r, flags, 0);
+    return encode_head(out, ZQ_WIRE_RESPONSE, stream, r, flags, 0);
+}
+
+int zq_wire_encode_interim(struct zq_buf *out, uint32_t stream, const struct zq_wire_response *r)
+{
+    ZQ_ASSERT(r->body.n == 0);
+    return encode_head(out, ZQ_WIRE_INTERIM, stream, r, 0, 0);
 }
 
 int zq_wire_encode_body(struct zq_buf *out, uint32_t stream, struct zq_slice body, unsigned flags)

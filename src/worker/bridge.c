@@ -170,9 +170,13 @@ static int bridge_init(struct zq_bridge *b)
     b->create_future = PyObject_GetAttr(b->loop, zq_name(m, ZQ_NAME_create_future));
     b->scope = zq_scope_template(m, b->root_path);
     b->asgi = zq_asgi_template(m);
+    b->extensions = zq_extensions_template();
     b->task_kwnames = task_kwnames(m);
     zq_bridge_look_up_factory(b);
-    return b->call_soon && b->create_future && b->scope && b->asgi && b->task_kwnames ? 0 : -1;
+    return b->call_soon && b->create_future && b->scope && b->asgi && b->extensions &&
+                   b->task_kwnames
+               ? 0
+               : -1;
 }
 
 static PyObject *bridge_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
@@ -252,6 +256,7 @@ static void bridge_dealloc(PyObject *self)
     Py_CLEAR(b->root_path);
     Py_CLEAR(b->scope);
     Py_CLEAR(b->asgi);
+    Py_CLEAR(b->extensions);
     Py_CLEAR(b->task_kwnames);
     type->tp_free(self);
     Py_DECREF(type);

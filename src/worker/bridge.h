@@ -14,7 +14,7 @@ struct zq_bridge {
     PyObject *on_error; /* (kind, method, path, exception): logs */
     PyObject *root_path;
     PyObject *call_soon, *create_future; /* bound methods of the loop */
-    PyObject *scope, *asgi;              /* templates, copied for each request */
+    PyObject *scope, *asgi, *extensions; /* templates, copied for each request */
     PyObject *task_kwnames;              /* of the call that makes a task */
     PyObject *task_factory;              /* that the application gave the loop, or NULL */
     bool late_tasks;                     /* a task was made that has not run yet */

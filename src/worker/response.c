@@ -145,14 +145,15 @@ static struct zq_head *add_all(struct zq_request *r, PyObject *items)
 
 /* ---- the message ---- */
 
-/* 200..599, or 0 with an exception. */
-static unsigned status_of(const struct zq_module *m, PyObject *message)
+/* From `least` to `most`, or 0 with an exception. */
+static unsigned status_of(const struct zq_module *m, PyObject *message, long least, long most)
 {
     PyObject *status = PyDict_GetItemWithError(message, zq_name(m, ZQ_NAME_status)); /* borrowed */
 
     if (status == NULL) {
         if (!PyErr_Occurred())
-            PyErr_SetString(PyExc_ValueError, "'http.response.start' has no 'status'");
+            PyErr_Format(PyExc_ValueError, "'%s' has no 'status'",
+                         most < 200 ? "zq.http.response.interim" : "http.response.start");
         return 0;
     }
     if (!PyLong_Check(status)) {
@@ -162,16 +163,16 @@ static unsigned status_of(const struct zq_module *m, PyObject *message)
     }
     int overflow;
     long number = PyLong_AsLongAndOverflow(status, &overflow);
-    if (number >= 200 && number <= 599 && !overflow)
+    if (number >= least && number <= most && !overflow)
         return (unsigned)number;
-    PyErr_Format(PyExc_ValueError, "status must be from 200 to 599, not %S", status);
+    PyErr_Format(PyExc_ValueError, "status must be from %ld to %ld, not %S", least, most, status);
     return 0;
 }
 
-struct zq_head *zq_response_head(struct zq_request *r, PyObject *message)
+static struct zq_head *head_of(struct zq_request *r, PyObject *message, long least, long most)
 {
     const struct zq_module *m = r->bridge->module;
-    unsigned status = status_of(m, message);
+    unsigned status = status_of(m, message, least, most);
     PyObject *items = NULL;
 
     if (status == 0)
@@ -190,7 +191,59 @@ struct zq_head *zq_response_head(struct zq_request *r, PyObject *message)
     if (head == NULL)
         return NULL;
     head->status = status;
-    head->bodyless = r->is_head || status == 204 || status == 304;
+    return head;
+}
+
+struct zq_head *zq_response_head(struct zq_request *r, PyObject *message)
+{
+    struct zq_head *head = head_of(r, message, 200, 599);
+
+    if (head == NULL)
+        return NULL;
+    head->bodyless = r->is_head || head->status == 204 || head->status == 304;
     r->checks_length = head->has_length && !head->bodyless;
+    return head;
+}
+
+/* ---- interim responses ---- */
+
+/* 100 is the server's to send, and 101 would end the conversation in HTTP. */
+struct zq_head *zq_response_interim(struct zq_request *r, PyObject *message)
+{
+    return head_of(r, message, 102, 199);
+}
+
+static int add_links(struct zq_request *r, struct zq_head *head, PyObject *links)
+{
+    PyObject *name = PyBytes_FromString("link");
+    int error = name == NULL ? -1 : 0;
+
+    for (Py_ssize_t i = 0; error == 0 && i < PyTuple_GET_SIZE(links); i++)
+        error = add_field(r, head, name, PyTuple_GET_ITEM(links, i));
+    Py_XDECREF(name);
+    return error;
+}
+
+struct zq_head *zq_response_early_hint(struct zq_request *r, PyObject *message)
+{
+    PyObject *links = PyDict_GetItemString(message, "links"); /* borrowed */
+
+    if (links == NULL) {
+        PyErr_SetString(PyExc_ValueError, "'http.response.early_hint' has no 'links'");
+        return NULL;
+    }
+    PyObject *items = PySequence_Tuple(links);
+    struct zq_head *head = items ? zq_head_new((size_t)PyTuple_GET_SIZE(items)) : NULL;
+    if (head == NULL) {
+        if (items != NULL)
+            PyErr_NoMemory();
+    } else {
+        head->status = 103;
+        if (add_links(r, head, items) < 0) {
+            zq_head_free(head);
+            head = NULL;
+        }
+    }
+    Py_XDECREF(items);
     return head;
 }

@@ -21,6 +21,12 @@ PyObject *zq_asgi_template(const struct zq_module *m)
     return NULL;
 }
 
+/* An extension's own dict is the same in all requests: there is nothing in it. */
+PyObject *zq_extensions_template(void)
+{
+    return Py_BuildValue("{s{}s{}}", "zq.http.response.interim", "http.response.early_hint");
+}
+
 /* What a key holds in the template: the value that most requests have. Borrowed. */
 static PyObject *usual(const struct zq_module *m, enum zq_name key, PyObject *root_path)
 {
@@ -215,7 +221,7 @@ PyObject *zq_scope_new(const struct zq_bridge *b, struct zq_scope_cache *cache,
         set(scope, m, ZQ_NAME_client, client(cache, wire)) &&
         set(scope, m, ZQ_NAME_server, server(cache, wire)) &&
         set(scope, m, ZQ_NAME_state, PyDict_Copy(b->state)) &&
-        set(scope, m, ZQ_NAME_extensions, PyDict_New()))
+        set(scope, m, ZQ_NAME_extensions, PyDict_Copy(b->extensions)))
         return scope;
     Py_XDECREF(scope);
     return NULL;

@@ -19,6 +19,7 @@ void zq_scope_cache_fini(struct zq_scope_cache *cache);
 /* The keys that are the same for every request, to be copied. */
 PyObject *zq_scope_template(const struct zq_module *m, PyObject *root_path);
 PyObject *zq_asgi_template(const struct zq_module *m);
+PyObject *zq_extensions_template(void);
 
 /* root_path and the decoded path; what is not UTF-8 becomes U+FFFD. */
 PyObject *zq_scope_path(const struct zq_bridge *b, struct zq_slice path);

@@ -31,6 +31,30 @@ static int start(struct zq_request *r, PyObject *message)
     return 1;
 }
 
+/* ---- zq.http.response.interim, http.response.early_hint ---- */
+
+static int interim(struct zq_request *r, PyObject *message,
+                   struct zq_head *read(struct zq_request *r, PyObject *message))
+{
+    struct zq_head *head = read(r, message);
+
+    if (head == NULL)
+        return -1;
+    bool waits = r->stream.state == ZQ_STREAM_WAITING;
+    int error = waits ? zq_stream_interim(&r->stream, head) : 0;
+    zq_head_free(head);
+    if (!waits) {
+        PyErr_SetString(PyExc_RuntimeError, "an interim response came behind the final one's head");
+        return -1;
+    }
+    if (error == 0)
+        return 1;
+    PyErr_Format(PyExc_ValueError,
+                 "interim responses have at most %u bytes of headers, and a request %u of them",
+                 ZQ_WIRE_INTERIM_MAX, ZQ_WIRE_INTERIMS_MAX);
+    return -1;
+}
+
 /* ---- http.response.body ---- */
 
 /* The body as bytes: what can change later is copied. New reference. */
@@ -142,6 +166,10 @@ static int dispatch(struct zq_awaitable *a)
         outcome = body(a);
     else if (is(type, "http.response.start"))
         outcome = start(a->request, a->message);
+    else if (is(type, "zq.http.response.interim"))
+        outcome = interim(a->request, a->message, zq_response_interim);
+    else if (is(type, "http.response.early_hint"))
+        outcome = interim(a->request, a->message, zq_response_early_hint);
     else
         PyErr_Format(PyExc_ValueError, "%R is not an ASGI message that a response can send", type);
     Py_DECREF(type);

@@ -179,6 +179,22 @@ void zq_stream_want(struct zq_stream *s)
 
 /* ---- the response ---- */
 
+int zq_stream_interim(struct zq_stream *s, const struct zq_head *head)
+{
+    struct zq_wire_response interim = {head->status, {head->v, head->n}, {0}};
+
+    ZQ_ASSERT(s->state == ZQ_STREAM_WAITING);
+    if (s->interims == ZQ_WIRE_INTERIMS_MAX)
+        return ZQ_ELIMIT;
+    int error = zq_wire_encode_interim(&s->link->out.frames, s->id, &interim);
+    if (error == ZQ_ELIMIT)
+        return error;
+    encoded(s, error);
+    s->interims++;
+    zq_link_flush_soon(s->link);
+    return 0;
+}
+
 void zq_stream_start(struct zq_stream *s, struct zq_head *head)
 {
     move(s, ZQ_STREAM_HELD);

@@ -74,6 +74,7 @@ struct zq_stream {
     bool body_ended, body_taken, wanted;
 
     /* the response */
+    unsigned interims; /* that were sent before it */
     struct zq_head *head;
     PyObject *body;       /* the only part held so far, owned */
     struct zq_buf bodies; /* or several, joined */
@@ -102,6 +103,9 @@ int zq_stream_take_body(struct zq_stream *s, PyObject **bytes, bool *more);
 /* The application waits for the body: tells the front, once. */
 void zq_stream_want(struct zq_stream *s);
 
+/* Sends an interim response at once; `head` stays the caller's. Only in WAITING. 0, or ZQ_ELIMIT
+ * when it is too long, or one too many. */
+int zq_stream_interim(struct zq_stream *s, const struct zq_head *head);
 /* Starts the response; takes `head`. Only in WAITING. */
 void zq_stream_start(struct zq_stream *s, struct zq_head *head);
 /* Gives a part of the body: accepted as a whole (a reference to `bytes` is kept while it needs

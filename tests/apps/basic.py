@@ -125,6 +125,15 @@ async def stream(scope, receive, send):
     await send({"type": "http.response.body"})
 
 
+async def hint(scope, receive, send):
+    """`n` interim responses with a field each, then /answer's response."""
+    for i in range(int(query(scope).get("n", 1))):
+        headers = [(b"link", b"</%d>" % i), (b"cache-tag", b"t"), (b"content-length", b"9")]
+        await send({"type": "zq.http.response.interim", "status": 103, "headers": headers})
+        await asyncio.sleep(0.05)
+    await answer(scope, receive, send)
+
+
 async def hold(scope, receive, send):
     """Waits for the client to leave, and remembers it."""
     while True:
@@ -173,6 +182,7 @@ ROUTES = {
     "/answer": answer,
     "/stream": stream,
     "/turns": turns,
+    "/hint": hint,
     "/hold": hold,
     "/closed": show_closed,
     "/fail": fail,

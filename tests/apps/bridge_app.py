@@ -23,6 +23,14 @@ def body(data=b"", more=False):
     return {"type": "http.response.body", "body": data, "more_body": more}
 
 
+def interim(status=103, headers=((b"link", b"</a>"),)):
+    return {"type": "zq.http.response.interim", "status": status, "headers": list(headers)}
+
+
+def hint(*links):
+    return {"type": "http.response.early_hint", "links": links}
+
+
 async def answer(send, value, status=200):
     data = value if isinstance(value, bytes) else json.dumps(value).encode()
     await send(start(status, [(b"content-length", b"%d" % len(data))]))
@@ -107,6 +115,19 @@ async def on_context(scope, receive, send):
 
 
 async def on_index(scope, receive, send):
+    await answer(send, b"hello")
+
+
+async def on_interim(scope, receive, send):
+    await send({"type": "zq.http.response.interim", "status": 102})
+    await send(interim(headers=[(b"link", b"</a>")]))
+    await send(hint(b"</b>", b"</c>"))
+    for _ in range(13):
+        await send(interim(199, [(b"content-length", b"7")]))
+    try:
+        await send(interim())
+    except ValueError as error:
+        NOTES["interim"] = ["ValueError", str(error)]
     await answer(send, b"hello")
 
 
@@ -374,6 +395,16 @@ MISTAKES = {
     "status_none": [start(None)],
     "status_101": [start(101)],
     "status_103": [start(103)],
+    "interim_100": [interim(100)],
+    "interim_101": [interim(101)],
+    "interim_200": [interim(200)],
+    "interim_no_status": [{"type": "zq.http.response.interim"}],
+    "interim_value_lf": [interim(headers=[(b"a", b"b\nc: d")])],
+    "interim_long": [interim(headers=[(b"a", b"x" * 16384)])],
+    "interim_late": [start(), interim()],
+    "hint_no_links": [{"type": "http.response.early_hint"}],
+    "hint_link_str": [hint("</a>")],
+    "hint_links_int": [{"type": "http.response.early_hint", "links": 5}],
     "status_600": [start(600)],
     "status_huge": [start(2**70)],
     "headers_int": [{"type": "http.response.start", "status": 200, "headers": 5}],

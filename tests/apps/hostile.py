@@ -18,7 +18,9 @@ import time
 home = pathlib.Path(os.environ.get("HOSTILE", "."))
 CONTROL = struct.Struct("=IIIIq")  # type, worker, generation, length of the text, value
 CONFIG, READY, LINKS = 1, 4, 5
-REQUEST, RESPONSE, BODY, CREDIT, WANT, CANCEL, RESET, PING, PONG, PURGE, INFO, ANSWER = range(1, 13)
+REQUEST, RESPONSE, BODY, CREDIT, WANT, CANCEL, RESET, PING, PONG, PURGE, INFO, ANSWER, INTERIM = (
+    range(1, 14)
+)
 END = 1
 
 
@@ -41,11 +43,17 @@ def response(stream, status=200, fields=((b"x-evil", b"1"),), body=b"", end=Fals
     return frame(RESPONSE, stream, payload, END if end else 0)
 
 
+def interim(stream, status=103, fields=((b"link", b"</a>"),), body=b""):
+    packed = b"".join(struct.pack("=II", len(n), len(v)) + n + v for n, v in fields)
+    return frame(INTERIM, stream, struct.pack("=HH", status, len(fields)) + packed + body)
+
+
 def noise(seed, stream):
     """A plausible conversation with a few bytes of it changed."""
     rng = random.Random(seed)
     data = bytearray(
-        response(stream, body=b"a" * rng.randrange(100))
+        interim(stream)
+        + response(stream, body=b"a" * rng.randrange(100))
         + frame(BODY, stream, b"b" * rng.randrange(5000))
         + frame(CREDIT, stream, struct.pack("=I", rng.randrange(1 << 32)))
         + frame(WANT, stream)
@@ -83,6 +91,15 @@ BLAMED = {
     "after-reset": lambda s: frame(RESET, s) + response(s, end=True),
     "status-99": lambda s: response(s, 99, end=True),
     "status-100": lambda s: response(s, 100),
+    "interim-100": lambda s: interim(s, 100),
+    "interim-101": lambda s: interim(s, 101),
+    "interim-200": lambda s: interim(s, 200),
+    "interim-body": lambda s: interim(s, body=b"x"),
+    "interim-end": lambda s: frame(INTERIM, s, struct.pack("=HH", 103, 0), END),
+    "interim-late": lambda s: response(s) + interim(s),
+    "interim-long": lambda s: interim(s, fields=((b"a", b"x" * (16 << 10)),)),
+    "interim-many": lambda s: 17 * interim(s),
+    "interim-injects": lambda s: interim(s, fields=((b"a", b"b\r\ninjected: 1"),)),
     "status-600": lambda s: response(s, 600, end=True),
     "fields-short": lambda s: frame(RESPONSE, s, struct.pack("=HH", 200, 9), END),
     "fields-many": lambda s: frame(RESPONSE, s, struct.pack("=HH", 200, 0xFFFF) + bytes(80), END),

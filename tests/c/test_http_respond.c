@@ -96,6 +96,30 @@ static void age_and_cache_status(void **state)
          "ttl=3\r\n\r\n");
 }
 
+/* RFC 9110 15.2: any number before the final response, none for HTTP/1.0; one that would have to
+ * wait is dropped. */
+static void interim_responses(void **state)
+{
+    struct zq_slice block = ZQ_SLICE("HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n");
+    (void)state;
+    say(GET("/later"));
+    zq_exchange_interim(rig.kept[0], block);
+    hear("HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n");
+    send_at_most = 10;
+    refuse_this_time = false;
+    zq_exchange_interim(rig.kept[0], block);
+    zq_exchange_interim(rig.kept[0], block);
+    for (int i = 0; i < 20; i++)
+        pump();
+    send_at_most = 0;
+    hear("HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n");
+    reply_text(rig.kept[0], ZQ_SLICE("hello"));
+    hear(HELLO);
+    say("GET /later HTTP/1.0\r\n\r\n");
+    zq_exchange_interim(rig.kept[1], block);
+    hear("");
+}
+
 static void errors_explain_themselves(void **state)
 {
     (void)state;
@@ -255,17 +279,12 @@ static void short_writes_do_not_matter(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(short_writes_do_not_matter),
-        TEST(content_of_unknown_length_is_chunked),
-        TEST(responses_without_content),
-        TEST(http_1_0),
-        TEST(connection_close_is_obeyed),
-        TEST(the_handler_may_end_the_connection),
-        TEST(age_and_cache_status),
-        TEST(errors_explain_themselves),
-        TEST(content_of_the_wrong_length_is_cut),
-        TEST(a_full_socket_is_waited_for),
-        TEST(a_head_waits_for_a_full_socket),
+        TEST(short_writes_do_not_matter),  TEST(content_of_unknown_length_is_chunked),
+        TEST(responses_without_content),   TEST(http_1_0),
+        TEST(connection_close_is_obeyed),  TEST(the_handler_may_end_the_connection),
+        TEST(age_and_cache_status),        TEST(interim_responses),
+        TEST(errors_explain_themselves),   TEST(content_of_the_wrong_length_is_cut),
+        TEST(a_full_socket_is_waited_for), TEST(a_head_waits_for_a_full_socket),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

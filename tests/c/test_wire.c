@@ -112,6 +112,44 @@ static void response_goes_there_and_back(void **state)
     zq_buf_fini(&out);
 }
 
+static void interim_goes_there_and_back(void **state)
+{
+    static char long_value[ZQ_WIRE_INTERIM_MAX];
+    struct zq_field long_field = {ZQ_SLICE("a"), zq_slice(long_value, sizeof(long_value))};
+    static const unsigned refused[] = {99, 100, 101, 200, 599};
+    struct zq_buf out = {0};
+    struct zq_arena arena = {0};
+    struct zq_wire_response in = {103, {two_fields, 2}, {0}}, back;
+    struct zq_wire_frame frame;
+    size_t used;
+
+    (void)state;
+    assert_int_equal(zq_wire_encode_interim(&out, 3, &in), 0);
+    assert_int_equal(zq_wire_next(bytes_of(&out), ZQ_WIRE_FROM_WORKER, &frame, &used), 0);
+    assert_int_equal(frame.type, ZQ_WIRE_INTERIM);
+    assert_int_equal(zq_wire_decode_interim(frame.payload, &arena, &back), 0);
+    assert_int_equal(back.status, 103);
+    assert_int_equal(back.fields.n, 2);
+    in.fields = (struct zq_fields){&long_field, 1};
+    assert_int_equal(zq_wire_encode_interim(&out, 3, &in), ZQ_ELIMIT);
+    assert_int_equal(zq_wire_encode_response(&out, 3, &in, 0), 0); /* as long, in INTERIM's place */
+    assert_int_equal(
+        zq_wire_decode_interim(zq_slice(zq_buf_data(&out), ZQ_WIRE_INTERIM_MAX + 1), &arena, &back),
+        ZQ_EPROTO);
+    for (size_t i = 0; i < ZQ_ARRAY_SIZE(refused); i++) {
+        uint16_t payload[2] = {(uint16_t)refused[i], 0};
+        assert_int_equal(
+            zq_wire_decode_interim(zq_slice((char *)payload, sizeof(payload)), &arena, &back),
+            ZQ_EPROTO);
+    }
+    uint16_t with_body[3] = {103, 0, 0};
+    assert_int_equal(
+        zq_wire_decode_interim(zq_slice((char *)with_body, sizeof(with_body)), &arena, &back),
+        ZQ_EPROTO);
+    zq_arena_fini(&arena);
+    zq_buf_fini(&out);
+}
+
 /* A head with the body's bytes behind it is the same frame. */
 static void a_body_may_lie_elsewhere(void **state)
 {
@@ -203,6 +241,8 @@ static void headers_that_no_peer_may_send_are_refused(void **state)
         {ZQ_WIRE_FROM_WORKER, {36, 1, ZQ_WIRE_REQUEST, 0, 0}}, /* wrong side */
         {ZQ_WIRE_FROM_FRONT, {4, 1, ZQ_WIRE_RESPONSE, 0, 0}},
         {ZQ_WIRE_FROM_FRONT, {0, 1, ZQ_WIRE_WANT, 0, 0}},
+        {ZQ_WIRE_FROM_FRONT, {4, 1, ZQ_WIRE_INTERIM, 0, 0}},
+        {ZQ_WIRE_FROM_WORKER, {4, 1, ZQ_WIRE_INTERIM, ZQ_WIRE_END, 0}},
         {ZQ_WIRE_FROM_WORKER, {0, 1, ZQ_WIRE_CANCEL, 0, 0}},
         {ZQ_WIRE_FROM_WORKER, {4, 0, ZQ_WIRE_PING, 0, 0}},
         {ZQ_WIRE_FROM_WORKER, {0, 1, 0, 0, 0}}, /* no such type */
@@ -368,6 +408,7 @@ int main(void)
         cmocka_unit_test(request_goes_there_and_back),
         cmocka_unit_test(a_path_without_escapes_is_sent_once),
         cmocka_unit_test(response_goes_there_and_back),
+        cmocka_unit_test(interim_goes_there_and_back),
         cmocka_unit_test(a_body_may_lie_elsewhere),
         cmocka_unit_test(prefixes_are_incomplete),
         cmocka_unit_test(a_body_comes_in_parts),
