@@ -87,6 +87,7 @@ static const struct {
     DIRECTIVE("proxy-revalidate", RESTRICT, proxy_revalidate),
     DIRECTIVE("only-if-cached", RESTRICT, only_if_cached),
     DIRECTIVE("public", PERMIT, is_public),
+    DIRECTIVE("decorated", PERMIT, decorated),
     DIRECTIVE("no-cache", FIELDS, no_cache),
     DIRECTIVE("private", FIELDS, is_private),
 #undef DIRECTIVE
@@ -206,16 +207,37 @@ static bool read_targeted(const struct zq_fields *response, struct zq_slice name
     return out->targeted;
 }
 
-void zq_policy_cache_control(const struct zq_fields *response, struct zq_cache_control *out)
+/* What stands in the way of storing or of stale serving, or permits sharing, besides freshness. */
+static void add_words(struct zq_cache_control *cc, const struct zq_cache_control *more)
+{
+    for (size_t i = 0; i < ZQ_ARRAY_SIZE(known); i++)
+        if (known[i].form != DELTA)
+            *(bool *)member_of(cc, i) |= *(const bool *)((const char *)more + known[i].offset);
+    cc->names_fields |= more->names_fields;
+}
+
+static void read_untargeted(const struct zq_fields *response, struct zq_cache_control *out)
 {
     const struct zq_field *f = NULL;
 
-    if (read_targeted(response, ZQ_SLICE("zq-cache-control"), out) ||
-        read_targeted(response, ZQ_SLICE("cdn-cache-control"), out))
-        return;
     *out = (struct zq_cache_control){0};
     while ((f = zq_fields_find(response, ZQ_SLICE("cache-control"), f)) != NULL)
         zq_cache_control_add(out, f->value);
+}
+
+void zq_policy_cache_control(const struct zq_fields *response, struct zq_cache_control *out)
+{
+    struct zq_cache_control others;
+
+    bool ours = read_targeted(response, ZQ_SLICE("zq-cache-control"), out);
+    if (ours && !out->decorated)
+        return;
+    if (!read_targeted(response, ZQ_SLICE("cdn-cache-control"), &others))
+        read_untargeted(response, &others);
+    if (ours)
+        add_words(out, &others);
+    else
+        *out = others;
 }
 
 void zq_policy_asked(const struct zq_fields *request, struct zq_cache_control *out)

@@ -209,9 +209,9 @@ static bool may_share(const struct zq_policy_exchange *x, const struct zq_cache_
            varies_on_cookie(x->response);
 }
 
-static bool sets_cookie(const struct zq_policy_exchange *x)
+static bool sets_cookie(const struct zq_policy_exchange *x, const struct zq_cache_control *cc)
 {
-    return !x->rules.set_cookie &&
+    return (!x->rules.set_cookie || cc->decorated) &&
            zq_fields_find(x->response, ZQ_SLICE("set-cookie"), NULL) != NULL;
 }
 
@@ -232,7 +232,7 @@ static enum zq_policy_verdict judge_fields(const struct zq_policy_exchange *x,
         return ZQ_POLICY_PRIVATE;
     if (cc->no_cache && !has_validator(x->response))
         return ZQ_POLICY_NO_CACHE;
-    if (sets_cookie(x))
+    if (sets_cookie(x, cc))
         return ZQ_POLICY_SET_COOKIE;
     if (!may_share(x, cc))
         return ZQ_POLICY_CREDENTIALS;

@@ -30,12 +30,15 @@ struct zq_delta {
 
 /* What a response's Cache-Control says over all its lines, or instead of it and of Expires the
  * first of Zq-Cache-Control and CDN-Cache-Control that is there and well-formed (RFC 9213 2.2); or
- * what a request's says. */
+ * what a request's says. Zq-Cache-Control with the member `decorated` was added by zq.cached_route
+ * to what said nothing of the kind: what hooks and middleware said later is heard as well, but for
+ * how long. */
 struct zq_cache_control {
     bool no_store, no_cache, is_private, is_public;
     bool must_revalidate, proxy_revalidate, must_understand, only_if_cached;
     bool names_fields; /* no-cache="…" or private="…": see zq_cache_control_names */
     bool targeted;     /* it was no Cache-Control */
+    bool decorated;    /* Zq-Cache-Control of a decorated view, which is a default: see below */
     struct zq_delta max_age, s_maxage, while_revalidate, if_error, min_fresh, max_stale;
 };
 void zq_policy_cache_control(const struct zq_fields *response, struct zq_cache_control *out);

@@ -1,0 +1,185 @@
+"""What an application declares to the front: its decorated views, functions that are called without
+it, and static responses. Private.
+
+`survey` finds them all, also what cannot be declared, and why; `declare` makes of it what the worker
+hands to its bridge.
+"""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from zq._cached import Rule, name_of
+from zq._direct import direct_routes
+from zq._static import RouteError, static_routes
+from zq._urlmaps import AppRoute, UrlMap, read
+
+KINDS = ("cached", "direct", "static")  # in the order of ZQ_ROUTE_KINDS in zq/route.h
+_ROUTES_MAX = 4096  # ZQ_WIRE_ROUTES_MAX
+
+
+class Route(NamedTuple):
+    """One declaration.
+
+    `kind` is one of KINDS; `path` a pattern (zq._paths); `methods` are upper case, and GET answers
+    HEAD. The key rule: `query`, the parameters that count, None for all, and then `ignore_query`,
+    globs of those that do not; `cookies` that count, None for all; `headers` that select as Vary
+    does. `why` is for people. `payload`: of direct a callable, see zq._direct.DirectRoute; of
+    static (status, [(name, value)], body) in bytes; of cached None.
+    """
+
+    kind: str
+    path: str
+    methods: tuple[str, ...]
+    query: tuple[str, ...] | None
+    ignore_query: tuple[str, ...]
+    cookies: tuple[str, ...] | None
+    headers: tuple[str, ...]
+    why: str
+    payload: Any
+
+    def as_tuple(self) -> tuple[Any, ...]:
+        """As the bridge takes it: text as bytes, lists as lists."""
+        return (
+            KINDS.index(self.kind),
+            self.path.encode(),
+            ",".join(self.methods).encode(),
+            None if self.query is None else _bytes(self.query),
+            _bytes(self.ignore_query),
+            None if self.cookies is None else _bytes(self.cookies),
+            _bytes(self.headers),
+            self.why.encode("utf-8", "backslashreplace"),
+            self.payload,
+        )
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Found:
+    """A route of the application. `kind` is 'app' for what is not declared; `why` then says why.
+    `source` is what it was found as."""
+
+    kind: str
+    path: str
+    methods: tuple[str, ...]
+    rule: Rule | None
+    why: str
+    source: Any = None
+
+
+class Survey:
+    """All routes of an application, in the order: direct, static, then its URL map's. RouteError
+    where they contradict each other."""
+
+    def __init__(self, app: Any):
+        self.map = read(app)
+        self._put_later_ones_in()
+        self.found = [
+            *(Found("direct", str(r.pattern), r.methods, r.rule, r.why, r) for r in direct_routes),
+            *(Found("static", str(r.pattern), ("GET",), None, r.why, r) for r in static_routes),
+        ]
+        _refuse_conflicts(self.found)
+        shapes = {each.source.pattern.shape: each.kind for each in self.found}
+        self.found += [self._classify(route, shapes) for route in self.map.routes]
+
+    def _put_later_ones_in(self) -> None:
+        """cached_route above the framework's decorator: what it made is what should be called."""
+        views = {id(route.view) for route in self.map.routes}
+        for route in self.map.routes:
+            wrapped = route.wrapped_later()
+            if wrapped is None or id(wrapped) in views:
+                continue  # the bare view was meant, as another route has the decorated one
+            if not self.map.replace(route, wrapped):
+                raise RouteError(
+                    f"cached_route stands above the route decorator of {name_of(route.view)}, which "
+                    f"{self.map.framework} has taken already: put it below"
+                )
+            route.view = wrapped
+
+    def _classify(self, route: AppRoute, shapes: dict[str, str]) -> Found:
+        methods = tuple(m for m in route.methods or ("*",) if m != "HEAD" or route.methods == (m,))
+        why = self._why_not(route, shapes)
+        if why is not None:
+            return Found("app", route.path, methods, None, why, route)
+        shapes[route.pattern.shape] = "cached"
+        return Found("cached", str(route.pattern), ("GET",), route.rule, route.why, route)
+
+    def _why_not(self, route: AppRoute, shapes: dict[str, str]) -> str | None:
+        """Why a route is not declared, or None if it is."""
+        if route.rule is None:
+            return "not decorated"
+        if route.pattern is None:
+            return f"pattern cannot be declared: {route.fault}"
+        if not route.answers_get:
+            return "decorated, but does not answer GET"
+        if route.pattern.shape in shapes:
+            return f"a {shapes[route.pattern.shape]} route has the same pattern"
+        if route.rule.has_key_rule:
+            other = self._intruder(route)
+            if other is not None:
+                return f"its key rule would hold for {other}, too"
+        return None
+
+    def _intruder(self, route: AppRoute) -> str | None:
+        """The path of a route that gets requests which this one's pattern matches: a key rule takes
+        parameters and cookies out of them, which is for this view alone."""
+        paths = [route.pattern.example()]
+        for other in self.map.routes:
+            if other is not route and other.pattern is not None and other.answers_get:
+                paths.append(route.pattern.common(other.pattern))
+        for path in filter(None, paths):
+            owner = self.map.owner(path)
+            if owner is not None and owner is not route and owner.rule != route.rule:
+                return owner.path
+        return None
+
+
+def _refuse_conflicts(found: list[Found]) -> None:
+    """Two of our own for one path and method: nobody could say which is meant."""
+    taken: dict[tuple[str, str], Found] = {}
+    for each in found:
+        for method in each.methods:
+            other = taken.setdefault((each.source.pattern.shape, method), each)
+            if other is not each:
+                raise RouteError(
+                    f"{method} {each.path} is declared twice: by {other.why} and by {each.why}"
+                )
+
+
+def survey(app: Any) -> Survey:
+    """Reads the application's URL map, and the routes that modules of this process declared."""
+    return Survey(app)
+
+
+async def declare(app: Any) -> list[Route]:
+    """The routes to declare, static ones rendered. Called once the application has started.
+    RouteError if one of them cannot be served."""
+    found = survey(app)
+    declared = [each for each in found.found if each.kind != "app"]
+    if len(declared) > _ROUTES_MAX:
+        raise RouteError(f"{len(declared)} routes are declared; more than {_ROUTES_MAX} cannot be")
+    return [_route(each, await _payload(each, found.map)) for each in declared]
+
+
+async def _payload(found: Found, url_map: UrlMap) -> Any:
+    if found.kind == "static":
+        return await found.source.render(url_map.call)
+    return found.source if found.kind == "direct" else None
+
+
+def _route(found: Found, payload: Callable[..., Any] | Any) -> Route:
+    rule = found.rule
+    return Route(
+        found.kind,
+        found.path,
+        found.methods,
+        rule.query if rule else None,
+        rule.ignore_query if rule else (),
+        rule.cookies if rule else None,
+        rule.headers if rule else (),
+        found.why,
+        payload,
+    )
+
+
+def _bytes(texts: tuple[str, ...]) -> list[bytes]:
+    return [text.encode() for text in texts]
