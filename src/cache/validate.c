@@ -6,11 +6,14 @@
 
 #include <stdlib.h>
 
-static bool same_tag(struct zq_slice a, struct zq_slice b)
+/* RFC 9111 4.3.4: a strong tag names only what has the same strong one; a weak one any. */
+static bool names(struct zq_slice said, struct zq_slice had)
 {
     struct zq_etag x, y;
 
-    return zq_etag_next(&a, &x) && zq_etag_next(&b, &y) && zq_etag_weakly_equal(&x, &y);
+    if (!zq_etag_next(&said, &x) || !zq_etag_next(&had, &y))
+        return false;
+    return zq_etag_weakly_equal(&x, &y) && (x.weak || !y.weak);
 }
 
 bool zq_can_be_validated(const struct zq_entry *stored)
@@ -26,7 +29,7 @@ bool zq_validates(const struct zq_cache_response *not_modified, const struct zq_
     struct zq_validators had = zq_validators_of(stored->block);
 
     if (said.etag.p != NULL)
-        return had.etag.p != NULL && same_tag(said.etag, had.etag);
+        return had.etag.p != NULL && names(said.etag, had.etag);
     return said.last_modified.p == NULL || had.last_modified.p == NULL ||
            zq_slice_eq(said.last_modified, had.last_modified);
 }

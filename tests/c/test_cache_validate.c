@@ -143,6 +143,21 @@ static void what_a_304_forbids(void **state)
     }
 }
 
+/* RFC 9111 4.3.4: a strong tag does not name what has a weak one. */
+static void a_strong_tag_confirms_no_weak_one(void **state)
+{
+    struct zq_cache *cache = *state;
+    struct rig_client c = {0};
+
+    store(cache, "Cache-Control: max-age=1\nETag: W/\"a\"",
+          "HTTP/1.1 200 OK\r\nCache-Control: max-age=1\r\nETag: W/\"a\"\r\n");
+    assert_int_equal(rig_get(cache, &c, .now_ms = 1000), ZQ_CACHE_LEAD);
+    assert_int_equal(head(&c, 304, "ETag: \"a\"", "HTTP/1.1 304 -\r\nETag: \"a\"\r\n", 1000), 0);
+    rig_finish(&c);
+    assert_int_equal(rig_state(&c), ZQ_READER_RELEASED);
+    rig_leave(&c);
+}
+
 /* ---- errors ---- */
 
 /* RFC 9111 4.2.4, RFC 5861 4 */
@@ -272,6 +287,7 @@ int main(void)
         RIG_TEST(a_304_freshens),
         RIG_TEST(content_is_shared),
         cmocka_unit_test(what_a_304_forbids),
+        RIG_TEST(a_strong_tag_confirms_no_weak_one),
         cmocka_unit_test(stale_for_want_of_another),
         RIG_TEST(an_error_is_not_stored_over_it),
         RIG_TEST(stale_while_revalidate),
