@@ -31,7 +31,7 @@ struct zq_shard;
 struct zq_segment {
     struct zq_segment *next;
     uint64_t start; /* the offset of its first byte in the content */
-    size_t size;
+    uint32_t size;
     bool counted; /* in zq_cache_used */
     bool kept;    /* a struct zq_kept: the bytes lie in a chunk */
 };

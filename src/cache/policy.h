@@ -54,6 +54,7 @@ struct zq_freshness {
     int64_t lifetime_ms;         /* RFC 9111 4.2.1; 0 when there is none */
     int64_t initial_age_ms;      /* corrected_initial_age, RFC 9111 4.2.3 */
     int64_t response_ms;         /* monotonic: when the head came; resident time runs from here */
+    int64_t date_s;              /* Date: what the most recent of several responses goes by */
     uint32_t while_revalidate_s; /* RFC 5861 3, 4: for how long beyond */
     uint32_t if_error_s : 31;
     uint32_t strict : 1; /* never stale, whatever these and others say (RFC 9111 4.2.4) */

@@ -28,6 +28,7 @@ struct zq_segment *zq_segment_new(struct zq_entry *entry, size_t need)
 {
     size_t size = next_size(entry, need);
 
+    ZQ_ASSERT(size <= UINT32_MAX);
     if (entry->retained && !zq_store_reserve(entry->cache, segment_bytes(size))) {
         zq_entry_let_go(entry, false);
         size = next_size(entry, need);
@@ -39,7 +40,7 @@ struct zq_segment *zq_segment_new(struct zq_entry *entry, size_t need)
             zq_store_release(entry->cache, segment_bytes(size));
         return NULL;
     }
-    *segment = (struct zq_segment){.size = size, .counted = counted};
+    *segment = (struct zq_segment){.size = (uint32_t)size, .counted = counted};
     return segment;
 }
 
@@ -49,8 +50,9 @@ struct zq_segment *zq_segment_keep(struct zq_slice data, struct zq_chunk *chunk)
 
     if (kept == NULL)
         return NULL;
-    *kept =
-        (struct zq_kept){.segment = {.size = data.n, .kept = true}, .chunk = chunk, .data = data.p};
+    ZQ_ASSERT(data.n <= UINT32_MAX);
+    *kept = (struct zq_kept){
+        .segment = {.size = (uint32_t)data.n, .kept = true}, .chunk = chunk, .data = data.p};
     zq_chunk_ref(chunk);
     return &kept->segment;
 }

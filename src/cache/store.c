@@ -257,13 +257,24 @@ static void drop_replaced(struct zq_slot *slot, const struct zq_entry *entry,
     }
 }
 
+/* RFC 9111 4: the most recent is the one of the latest Date, and of several the last that came. */
+static struct zq_node *first_as_old(struct zq_slot *slot, const struct zq_entry *entry)
+{
+    struct zq_node *n = slot->variants.next;
+
+    while (n != &slot->variants &&
+           ZQ_CONTAINER(n, struct zq_entry, link)->freshness.date_s > entry->freshness.date_s)
+        n = n->next;
+    return n;
+}
+
 static void add_variant(struct zq_slot *slot, struct zq_entry *entry, struct zq_node *dropped)
 {
     drop_replaced(slot, entry, dropped);
     if (slot->n_variants >= ZQ_STORE_VARIANTS_MAX)
         zq_slot_drop(ZQ_CONTAINER(slot->variants.prev, struct zq_entry, link), true, dropped);
     zq_list_remove(&entry->link);
-    zq_list_append(slot->variants.next, &entry->link);
+    zq_list_append(first_as_old(slot, entry), &entry->link);
     zq_queue_add(entry->cache, entry);
     slot->n_variants++;
     entry->shard->variants++;

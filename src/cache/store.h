@@ -24,7 +24,7 @@ struct zq_slot {
     struct zq_slot *next;    /* in its bucket */
     uint32_t hash;           /* its lower half */
     uint32_t checked;        /* the lower half of the number up to which purges were asked about */
-    struct zq_node variants; /* newest first */
+    struct zq_node variants; /* newest first, by their Date */
     struct zq_node fills;    /* newest first; one goes to the front when its head is storable */
     struct zq_node mark;     /* in shard->marks */
     int64_t mark_until_ms;   /* 0: no mark */

@@ -244,6 +244,22 @@ static void the_newest_match_counts(void **state)
     rig_verdict(cache, HIT, NONE, .fields = "a: 1\nb: 2", .now_ms = 5000);
 }
 
+/* RFC 9111 4: by Date, not by when they came. */
+static void the_most_recent_is_the_one_of_the_latest_date(void **state)
+{
+    struct zq_cache *cache = *state;
+    struct rig_client c = {0};
+
+    rig_store(cache, RIG_ASK(.fields = "a: 1\nb: 1"), RIG_ANSWER(.fields = RIG_FRESH "\nVary: a"),
+              "A");
+    rig_store(cache, RIG_ASK(.fields = "a: 2\nb: 1", .now_ms = 1),
+              RIG_ANSWER(.fields = RIG_FRESH "\nVary: b\nDate: Sun, 09 Sep 2001 01:46:35 GMT"),
+              "B");
+    assert_int_equal(rig_get(cache, &c, .fields = "a: 1\nb: 1", .now_ms = 2), ZQ_CACHE_HIT);
+    rig_expect(&c, "A");
+    rig_leave(&c);
+}
+
 static void one_without_vary_replaces_all(void **state)
 {
     struct zq_cache *cache = *state;
@@ -501,6 +517,7 @@ int main(void)
         RIG_TEST(a_cache_of_no_size_stores_nothing),
         RIG_TEST(variants_are_selected),
         RIG_TEST(the_newest_match_counts),
+        RIG_TEST(the_most_recent_is_the_one_of_the_latest_date),
         RIG_TEST(one_without_vary_replaces_all),
         RIG_TEST(variants_of_a_key_are_bounded),
         RIG_TEST(waiters_whose_request_does_not_match_are_released),
