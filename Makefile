@@ -87,7 +87,7 @@ OBJECTS  := $(patsubst src/%.c,$O/obj/%.o,$(filter-out $(MAIN),$(SOURCES)))
 SHARED   := $(sort $(wildcard src/base/*.c src/wire/*.c))
 WORKER   := $(sort $(wildcard src/worker/*.c))
 TESTS    := $(filter-out test_worker_%,$(patsubst tests/c/%.c,%,$(sort $(wildcard tests/c/test_*.c))))
-TEST_BIN := $(TESTS:%=$O/tests/%)
+TEST_BIN := $(TESTS:%=$O/tests/%) $(patsubst tests/tools/%.c,$O/tools/%,$(wildcard tests/tools/*.c))
 # The worker's base and wire objects: those of zq, unless it goes without a sanitizer.
 ifeq ($(SANITIZE),$(WORKER_SANITIZE))
 SHARED_DIR := $O/obj
@@ -222,6 +222,11 @@ $O/tests/%: tests/c/%.c $O/libzq.a $O/libllhttp.a $O/flags
 	    -Wno-write-strings -Wno-redundant-decls $(SANITIZE) -MMD -MP \
 	    $(LDFLAGS_ALL) -o $@ $< $O/libzq.a $O/libllhttp.a -lcmocka
 
+$O/tools/%: tests/tools/%.c $O/libzq.a $O/libllhttp.a $O/flags
+	@echo '  TOOL    $@'; mkdir -p $(@D)
+	@$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) $(SANITIZE) -MMD -MP $(LDFLAGS_ALL) -o $@ $< \
+	    $O/libzq.a $O/libllhttp.a
+
 $(LLHTTP)/.version:
 	ci/setup build
 
@@ -260,7 +265,7 @@ endif
 # The interpreter is asked only by goals that need it: `make help` and the targets
 # that begin with ci/setup work before there is one.
 QUIET_GOALS := help serve test test-asan test-tsan coverage lint format deps clean unit unit-build \
-               $O/zq $O/libzq.a $O/tests/% $O/obj/% $(FUZZ_GOALS)
+               $O/zq $O/libzq.a $O/tests/% $O/tools/% $O/obj/% $(FUZZ_GOALS)
 include bench/rules.mk
 include conformance/rules.mk
 GOALS := $(or $(MAKECMDGOALS),build)
@@ -276,4 +281,4 @@ zq-worker: $O/zq-worker-$(PY_XY) FORCE
 .PHONY: zq-worker
 endif
 
--include $(wildcard $O/obj/*/*.d $O/plain/*/*.d $O/tests/*.d $(DEPENDS))
+-include $(wildcard $O/obj/*/*.d $O/plain/*/*.d $O/tests/*.d $O/tools/*.d $(DEPENDS))

@@ -51,7 +51,8 @@ fuzz-coverage:
 	@$(PYTHON) fuzz/run.py coverage
 
 # What a sanitizer says of the live server fails the run (ci/test).
-SOAK_TESTS := $(addprefix tests/test_,fuzz_replay.py fuzz_mutation.py hypothesis_connection.py hostile_worker.py)
+SOAK_TESTS := $(addprefix tests/test_,fuzz_replay.py fuzz_mutation.py hypothesis_connection.py cache_model.py \
+                hostile_worker.py)
 ## soak        the fuzz targets, and mutated traffic against a live server, for TIME= seconds each
 soak:
 	@$(MAKE) --no-print-directory fuzz TIME=$(TIME)
