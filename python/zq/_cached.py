@@ -4,6 +4,7 @@ import asyncio
 import dataclasses
 import datetime
 import functools
+import importlib
 import inspect
 import re
 import sys
@@ -295,10 +296,10 @@ class _Injected:
             self._ask(view)
 
     def _ask(self, view):
-        from starlette.requests import Request
-        from starlette.responses import Response
-
-        wanted = {"request": Request, "response": Response}
+        wanted = {
+            "request": importlib.import_module("starlette.requests").Request,
+            "response": importlib.import_module("starlette.responses").Response,
+        }
         try:
             signature = inspect.signature(view, eval_str=True)
         except Exception:  # a name that only a type checker knows
@@ -391,9 +392,7 @@ def _finish_tuple(rule, method, result, args, kwargs):
             status = second
     if body is None or (isinstance(result, tuple) and len(result) not in (2, 3)):
         return result  # the framework says what is wrong with it
-    from werkzeug.datastructures import Headers
-
-    headers = Headers(headers)
+    headers = importlib.import_module("werkzeug.datastructures").Headers(headers)
     whole = list(headers.items())
     if hasattr(body, "headers"):
         whole += [(n, v) for n, v in body.headers.items() if n not in headers]

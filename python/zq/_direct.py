@@ -1,6 +1,7 @@
 """Functions that answer without a framework: `simple_json`. Private."""
 
 import dataclasses
+import importlib
 import inspect
 import json
 import math
@@ -16,9 +17,9 @@ from zq._cached import DIRECT, RULE, Rule, name_of
 from zq._paths import Pattern
 
 try:
-    import orjson
+    orjson: Any = importlib.import_module("orjson")
 except ImportError:
-    orjson = None  # type: ignore[assignment]
+    orjson = None
 
 Fields = list[tuple[bytes, bytes]]
 Answer = tuple[int, Fields, bytes]  # status, fields, body

@@ -9,6 +9,7 @@ import inspect
 import re
 import sys
 from collections.abc import Callable, Iterator
+from importlib import import_module
 from typing import Any
 
 from zq._cached import RULE, WRAPPED_AS, Rule, name_of
@@ -171,15 +172,14 @@ class _FlaskLike(UrlMap):
             yield found
 
     def _pattern(self, rule):
-        from werkzeug.routing.map import DEFAULT_CONVERTERS
-
+        usual = import_module("werkzeug.routing.map").DEFAULT_CONVERTERS
         if rule.host or rule.subdomain:
             raise ValueError("it is for one host only")
 
         def converted(match):
             name, arguments = match[1] or "default", match[2]
             if name not in self._NAMES or (
-                self.app.url_map.converters.get(name) is not DEFAULT_CONVERTERS.get(name)
+                self.app.url_map.converters.get(name) is not usual.get(name)
             ):
                 raise ValueError(f"the converter {name!r} of `{match[0]}` cannot be declared")
             if arguments:
@@ -233,18 +233,17 @@ class _Starlette(UrlMap):
         super().__init__(list(self._routes(routes, "")))
 
     def _routes(self, routes, prefix) -> Iterator[AppRoute]:
-        from starlette.routing import Host, Mount, Route
-
+        routing = import_module("starlette.routing")
         for route in self._included(routes):
             path = prefix + (getattr(route, "path", None) or "")
-            if isinstance(route, Mount):
+            if isinstance(route, routing.Mount):
                 inside = read(route._base_app) if hasattr(route, "_base_app") else UrlMap()
                 if isinstance(inside, _Starlette):
                     yield from self._routes(route.routes, path)
                 yield AppRoute(path + "/", None, pattern=self._pattern(path) + "/<path:_>")
-            elif isinstance(route, Host):
+            elif isinstance(route, routing.Host):
                 yield AppRoute(f"{route.host}/", None, fault="it is for one host only")
-            elif isinstance(route, Route) or hasattr(route, "endpoint"):
+            elif isinstance(route, routing.Route) or hasattr(route, "endpoint"):
                 if hasattr(route, "methods"):  # no WebSocketRoute
                     yield self._route(route, path)
 
@@ -276,8 +275,6 @@ class _Starlette(UrlMap):
     def arguments(self, view, path):
         if not _takes_argument(view):
             return ()
-        from starlette.requests import Request
-
         scope = {
             "type": "http",
             "http_version": "1.1",
@@ -294,7 +291,7 @@ class _Starlette(UrlMap):
             "app": self.app,
             "router": getattr(self.app, "router", self.app),
         }
-        return (Request(scope),)
+        return (import_module("starlette.requests").Request(scope),)
 
 
 # ---- Django ----
@@ -305,9 +302,8 @@ class _Django(UrlMap):
     _PARAMETER = re.compile(r"<(?:([^>:]+):)?([^>]+)>")
 
     def __init__(self):
-        from django.urls import get_resolver
-
-        super().__init__(list(self._routes(get_resolver().url_patterns, "/", None)))
+        patterns = import_module("django.urls").get_resolver().url_patterns
+        super().__init__(list(self._routes(patterns, "/", None)))
 
     def _routes(self, patterns, prefix, fault) -> Iterator[AppRoute]:
         for entry in patterns:
@@ -320,10 +316,9 @@ class _Django(UrlMap):
 
     @staticmethod
     def _fault(pattern):
-        from django.urls import converters, resolvers
-
-        if not isinstance(pattern, resolvers.RoutePattern):
+        if not isinstance(pattern, import_module("django.urls.resolvers").RoutePattern):
             return "a regular expression, or a prefix for the language"
+        converters = import_module("django.urls.converters")
         known = (
             converters.IntConverter,
             converters.UUIDConverter,
@@ -339,9 +334,8 @@ class _Django(UrlMap):
         return self._PARAMETER.sub(lambda match: f"<{match[1] or 'str'}:{match[2]}>", path)
 
     async def call(self, view, path):
-        from django.test import RequestFactory
-
-        arguments = (RequestFactory().get(path),) if _takes_argument(view) else ()
+        factory = import_module("django.test").RequestFactory()
+        arguments = (factory.get(path),) if _takes_argument(view) else ()
         if inspect.iscoroutinefunction(view):
             return parts(await view(*arguments))
         return await asyncio.to_thread(lambda: parts(view(*arguments)))
