@@ -72,9 +72,11 @@ CPPFLAGS_ALL := -D_GNU_SOURCE -DZQ_VERSION='"$(VERSION)"' -Iinclude -Isrc $(CPPF
 CFLAGS_ALL   := -std=gnu11 $(OPTIMIZE) $(HARDENING) $(WARNINGS) -pthread $(CFLAGS)
 LDFLAGS_ALL  := -pie -pthread -Wl,-z,relro,-z,now,-z,noexecstack -Wl,--as-needed $(LDFLAGS)
 LLHTTP       := build/deps/llhttp
+# What libzq.a needs; the worker does not have it.
+LIBRARIES    := -lz -lbrotlienc -lzstd
 
 # Everything an object depends on besides its sources; rewritten when it changes.
-FLAGS := $(CC) | $(CPPFLAGS_ALL) | $(CFLAGS_ALL) | $(SANITIZE) | $(LDFLAGS_ALL)
+FLAGS := $(CC) | $(CPPFLAGS_ALL) | $(CFLAGS_ALL) | $(SANITIZE) | $(LDFLAGS_ALL) $(LIBRARIES)
 
 # Sources --------------------------------------------------------------------
 
@@ -214,13 +216,13 @@ $O/libzq.a: $(OBJECTS) $O/sources
 
 $O/zq: $(MAIN:src/%.c=$O/obj/%.o) $O/libzq.a $O/libllhttp.a
 	@echo '  LINK    $@'
-	@$(CC) $(CFLAGS_ALL) $(SANITIZE) $(LDFLAGS_ALL) -o $@ $^
+	@$(CC) $(CFLAGS_ALL) $(SANITIZE) $(LDFLAGS_ALL) -o $@ $^ $(LIBRARIES)
 
 $O/tests/%: tests/c/%.c $O/libzq.a $O/libllhttp.a $O/flags
 	@echo '  TEST    $@'; mkdir -p $(@D)
 	@$(CC) $(CPPFLAGS_ALL) -Itests/c -isystem $(LLHTTP)/include $(CFLAGS_ALL) \
 	    -Wno-write-strings -Wno-redundant-decls $(SANITIZE) -MMD -MP \
-	    $(LDFLAGS_ALL) -o $@ $< $O/libzq.a $O/libllhttp.a -lcmocka
+	    $(LDFLAGS_ALL) -o $@ $< $O/libzq.a $O/libllhttp.a -lcmocka $(LIBRARIES) -lbrotlidec
 
 $O/tools/%: tests/tools/%.c $O/libzq.a $O/libllhttp.a $O/flags
 	@echo '  TOOL    $@'; mkdir -p $(@D)

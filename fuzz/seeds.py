@@ -177,6 +177,24 @@ def condition():
             yield b"\x0a" + tag + b"\n" + line
 
 
+def coding():
+    asked = [
+        b"accept-encoding:gzip, deflate, br;q=0.9, zstd",
+        b"accept-encoding:*;q=0.5, identity;q=0\naccept-encoding:x-gzip",
+        b"accept-encoding:gzip;q=1.000,br;q=0.001 , identity; q=0.5",
+        b"accept-encoding:,*;q=2, gzip;q=",
+    ]
+    answered = [
+        b'content-type:text/html;a=b\netag:"a"\nvary:accept-encoding',
+        b"content-type:a/b+json\nlast-modified:" + DATES[0] + b"\naccept-ranges:bytes",
+        b'content-type:text/css\ncache-control:a="b", no-transform\netag:W/"x"\nrepr-digest:y',
+        b"content-type:text/css\ncontent-encoding:gzip\netag:x",
+    ]
+    for a in asked:
+        for b in answered:
+            yield a + b"\n\n" + b
+
+
 def vary():
     names = [
         b"accept-encoding",

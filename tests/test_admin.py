@@ -454,7 +454,7 @@ def test_zq_cache(shared):
     assert status == 0 and out.count("\n") == 1 and f"{url} [seen]" in out
     assert shared.command("cache", "show", "http://test/none")[0] == 1
     status, out, _ = shared.command("cache", "stat")
-    assert status == 0 and out.startswith("cache      on\n")
+    assert status == 0 and out.startswith("cache            on\n")
     assert shared.command("cache", "off") == (0, "the cache is off\n", "")
     assert not is_hit(shared, target)
     assert shared.command("cache", "on") == (0, "the cache is on\n", "")

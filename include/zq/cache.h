@@ -72,6 +72,8 @@ int zq_cache_key(struct zq_buf *out, struct zq_slice scheme, struct zq_slice hos
 
 /* A reader: embedded in the exchange, zero-initialised, never moved while attached. */
 struct zq_segment;
+struct zq_coded_body;
+struct zq_coded_head;
 struct zq_reader {
     struct zq_entry *entry; /* NULL when detached */
     uint64_t offset;        /* bytes passed */
@@ -91,6 +93,9 @@ struct zq_reader {
     bool released;     /* the response is not for it */
     bool cut;          /* it held up the others for too long */
     int64_t behind_ms; /* since when it does; 0: it does not */
+    /* A hit that goes out in a content coding; NULL: in none. The entry's. */
+    const struct zq_coded_body *body;
+    const struct zq_coded_head *head;
 };
 
 /* A writer: embedded in the fetch. */
@@ -128,6 +133,31 @@ void zq_cache_set_rules(struct zq_cache *cache, const struct zq_cache_rules *rul
 /* Responses with more content are not stored; at first an eighth of the cache's size. Before other
  * threads know the cache. */
 void zq_cache_set_object_max(struct zq_cache *cache, uint64_t bytes);
+
+/* Content codings that stored responses are compressed with, once, by a helper thread, and only
+ * when a hit wants one: until it is there, hits go out without a coding. */
+#define ZQ_CODINGS(X)                                                                              \
+    X(GZIP, "gzip")                                                                                \
+    X(BR, "br")                                                                                    \
+    X(ZSTD, "zstd")
+enum zq_coding {
+#define X(name, word) ZQ_CODING_##name,
+    ZQ_CODINGS(X)
+#undef X
+        ZQ_CODING_COUNT
+};
+const char *zq_coding_word(enum zq_coding coding);
+int zq_coding_of(struct zq_slice word); /* -1: none of them */
+
+struct zq_coding_rules {
+    enum zq_coding
+        codings[ZQ_CODING_COUNT]; /* each once; what clients like the same, in that order */
+    size_t n;
+    uint64_t min_bytes; /* of content that is worth it */
+};
+/* Starts the thread, which zq_cache_free ends. Before other threads know the cache. 0, or ZQ_ENOMEM
+ * when there can be none. */
+int zq_cache_compress(struct zq_cache *cache, const struct zq_coding_rules *rules);
 
 /* Decides for a request and attaches `reader` (its notify set by the caller). For LEAD and PASS it
  * also opens `writer` (its notify set by the caller) on the new entry; HIT and JOIN leave it
@@ -295,11 +325,13 @@ void zq_cache_switch(struct zq_cache *cache, bool on);
 
 /* Since the cache was made, but for the first group, which is now. */
 #define ZQ_CACHE_STATS(X)                                                                          \
-    X(size)      /* bytes */                                                                       \
-    X(used)      /* bytes */                                                                       \
-    X(responses) /* stored */                                                                      \
-    X(tags)      /* known */                                                                       \
-    X(sweeping)  /* purges that the sweep is not done with */                                      \
+    X(size)             /* bytes */                                                                \
+    X(used)             /* bytes */                                                                \
+    X(responses)        /* stored */                                                               \
+    X(compressed)       /* stored in a content coding, besides */                                  \
+    X(compressed_bytes) /* of those, of content */                                                 \
+    X(tags)             /* known */                                                                \
+    X(sweeping)         /* purges that the sweep is not done with */                               \
     X(hits)                                                                                        \
     X(joined) /* answered by the fetch of another request */                                       \
     X(misses)                                                                                      \
@@ -321,7 +353,8 @@ struct zq_tags;
 struct zq_cache_item {
     struct zq_slice scheme, host, target;
     unsigned status;
-    uint64_t bytes; /* of content */
+    uint64_t bytes;                        /* of content */
+    uint64_t coded_bytes[ZQ_CODING_COUNT]; /* in that coding; 0: not there */
     int64_t age_s, remaining_s;
     bool purged_softly;
     const struct zq_tags *tags;

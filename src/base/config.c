@@ -120,13 +120,34 @@ static int set_string(const struct row *row, void *field, const char *value,
     return 0;
 }
 
+/* Is it one of the words that the metavar lists? */
+static bool is_listed(const struct row *row, struct zq_slice word)
+{
+    for (const char *p = row->metavar; p; p = strchr(p, '|')) {
+        p += *p == '|';
+        if (word.n && strcspn(p, "|") == word.n && memcmp(p, word.p, word.n) == 0)
+            return true;
+    }
+    return false;
+}
+
+static int refuse_word(const struct row *row, const char *value, struct zq_config_error *error)
+{
+    char words[128];
+
+    snprintf(words, sizeof(words), "%s", row->metavar);
+    for (char *bar = words; (bar = strchr(bar, '|'));)
+        *bar = ' ';
+    return refuse(error, row, value, "%s: %s", row->kind == LIST ? "some of" : "one of", words);
+}
+
 static int set_list(const struct row *row, void *field, const char *value,
                     struct zq_config_error *error)
 {
     struct zq_strings *list = field;
     struct zq_slice rest = zq_slice_str(value);
+    bool any = strchr(row->metavar, '|') == NULL;
 
-    (void)row, (void)error;
     if (list->v && list->v[list->n] == default_mark)
         list_clear(list);
     while (rest.n) {
@@ -134,6 +155,8 @@ static int set_list(const struct row *row, void *field, const char *value,
         size_t n = comma ? (size_t)(comma - rest.p) : rest.n;
         struct zq_slice member = zq_slice_trim(zq_slice(rest.p, n));
 
+        if (member.n && !any && !is_listed(row, member))
+            return refuse_word(row, value, error);
         if (member.n)
             list_append(list, member);
         n += comma != NULL;
@@ -232,20 +255,10 @@ static int set_duration(const struct row *row, void *field, const char *value,
 static int set_choice(const struct row *row, void *field, const char *value,
                       struct zq_config_error *error)
 {
-    size_t n = strlen(value);
-    char words[128];
-
-    for (const char *word = row->metavar; word; word = strchr(word, '|')) {
-        word += *word == '|';
-        if (n && strcspn(word, "|") == n && memcmp(word, value, n) == 0) {
-            assign_string(field, value, n);
-            return 0;
-        }
-    }
-    snprintf(words, sizeof(words), "%s", row->metavar);
-    for (char *bar = words; (bar = strchr(bar, '|'));)
-        *bar = ' ';
-    return refuse(error, row, value, "one of: %s", words);
+    if (!is_listed(row, zq_slice_str(value)))
+        return refuse_word(row, value, error);
+    assign_string(field, value, strlen(value));
+    return 0;
 }
 
 static int (*const setters[])(const struct row *, void *, const char *,

@@ -27,3 +27,8 @@ void zq_cache_dealloc(void *p, size_t bytes)
 #endif
     free(p);
 }
+
+void *zq_cache_shrink(void *p, size_t bytes)
+{
+    return realloc(p, bytes);
+}

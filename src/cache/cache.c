@@ -1,6 +1,8 @@
 /* The door's decision: hit, join, lead or pass. */
 #include "cache/alloc.h"
 #include "cache/block.h"
+#include "cache/coded.h"
+#include "cache/coder.h"
 #include "cache/entry.h"
 #include "cache/key.h"
 #include "cache/policy.h"
@@ -95,6 +97,7 @@ void zq_cache_free(struct zq_cache *cache)
     if (cache == NULL)
         return;
     ZQ_CHECK(cache, ZQ_CACHE_MAGIC);
+    zq_coder_free(cache->coder);
     for (size_t i = 0; i < ZQ_STORE_SHARDS; i++) {
         if (cache->shards[i].buckets != NULL)
             shard_clear(cache, &cache->shards[i]);
@@ -432,6 +435,8 @@ static int lead(struct lookup *l, struct zq_writer *writer)
     zq_lock_give(&l->shard->lock);
     fill_fini(l, &f);
     zq_store_unref_all(&l->dropped);
+    if (verdict == ZQ_CACHE_HIT)
+        zq_coded_choose(l->reader);
     return verdict;
 }
 
@@ -497,6 +502,8 @@ static int decide(struct lookup *l, struct zq_writer *writer)
     zq_store_unref_all(&l->dropped);
     if (verdict == ZQ_CACHE_HIT && l->refresh && !l->request->untrusted_forwarded)
         refresh(l, writer);
+    if (verdict == ZQ_CACHE_HIT)
+        zq_coded_choose(l->reader);
     if (verdict != ZQ_CACHE_PASS)
         return verdict;
     if (l->asked.only_if_cached)

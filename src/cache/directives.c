@@ -82,6 +82,7 @@ static const struct {
     DIRECTIVE("min-fresh", DELTA, min_fresh),
     DIRECTIVE("max-stale", DELTA, max_stale),
     DIRECTIVE("no-store", RESTRICT, no_store),
+    DIRECTIVE("no-transform", RESTRICT, no_transform),
     DIRECTIVE("must-understand", RESTRICT, must_understand),
     DIRECTIVE("must-revalidate", PERMIT, must_revalidate),
     DIRECTIVE("proxy-revalidate", RESTRICT, proxy_revalidate),

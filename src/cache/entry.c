@@ -3,6 +3,7 @@
 
 #include "cache/alloc.h"
 #include "cache/block.h"
+#include "cache/coding.h"
 #include "cache/store.h"
 #include "cache/validate.h"
 #include "cache/vary.h"
@@ -33,6 +34,12 @@ void zq_entry_ref(struct zq_entry *entry)
     atomic_fetch_add_explicit(&entry->refs, 1, memory_order_relaxed);
 }
 
+/* Its allocation. */
+static void *head_of(const struct zq_entry *entry)
+{
+    return entry->may_be_coded ? (void *)zq_entry_coded(entry) : (void *)(uintptr_t)entry->block.p;
+}
+
 static void entry_free(struct zq_entry *entry)
 {
     struct zq_cache *cache = entry->cache;
@@ -45,7 +52,9 @@ static void entry_free(struct zq_entry *entry)
     if (entry->state == ZQ_ENTRY_WAITING || entry->state == ZQ_ENTRY_FAILED)
         zq_request_copy_free(entry->copy);
     zq_tags_free(cache, entry->tags);
-    zq_cache_dealloc((char *)entry->block.p, zq_entry_head_bytes(entry));
+    if (entry->may_be_coded)
+        zq_coded_fini(cache, zq_entry_coded(entry));
+    zq_cache_dealloc(head_of(entry), zq_entry_head_bytes(entry));
     zq_lock_fini(&entry->lock);
     entry->magic = 0;
     zq_cache_dealloc(entry, sizeof(*entry));
@@ -60,6 +69,13 @@ void zq_entry_unref(struct zq_entry *entry)
     ZQ_CHECK(entry, ZQ_ENTRY_MAGIC);
     if (atomic_fetch_sub_explicit(&entry->refs, 1, memory_order_acq_rel) == 1)
         entry_free(entry);
+}
+
+struct zq_slice zq_entry_own_block(const struct zq_entry *entry)
+{
+    size_t added = entry->varied ? sizeof(ZQ_CODING_VARY) - 1 : 0;
+
+    return zq_slice(entry->block.p, entry->block.n - added);
 }
 
 /* ---- the writer ---- */
@@ -111,13 +127,17 @@ struct arrival {
     struct zq_cache_response response;
     struct zq_freshness freshness;
     enum zq_policy_verdict verdict;
-    bool shareable;           /* joined readers may have it, if they match its Vary */
-    bool retained;            /* it is to be stored */
-    bool too_large;           /* for that, by its announced length */
-    bool again;               /* it is of no use to anybody: all ask again */
+    bool shareable;    /* joined readers may have it, if they match its Vary */
+    bool retained;     /* it is to be stored */
+    bool too_large;    /* for that, by its announced length */
+    bool again;        /* it is of no use to anybody: all ask again */
+    bool may_be_coded; /* in a content coding, if it is stored */
+    bool varied;       /* so a line was added to the block: */
+    struct zq_buf block;
     struct zq_entry *content; /* whose content it has; NULL: its own */
     struct zq_buf vary;
-    char *head; /* block, what is withheld, vary, and what is hidden */
+    char
+        *head; /* its block, what is withheld, vary, and what is hidden; behind a struct zq_coded */
     size_t head_bytes, withheld, hidden;
 };
 
@@ -159,13 +179,16 @@ static int copy_head(struct arrival *a)
 {
     struct zq_slice block = a->response.block;
     bool storable = a->verdict == ZQ_POLICY_STORABLE;
+    size_t coded = a->may_be_coded ? sizeof(struct zq_coded) : 0;
 
     ZQ_ASSERT(block.n <= UINT32_MAX && a->vary.n <= UINT32_MAX);
     a->hidden = storable ? zq_block_hidden(NULL, a->response.fields) : 0;
-    a->head_bytes = block.n + a->vary.n + a->hidden;
+    a->head_bytes = coded + block.n + a->vary.n + a->hidden;
     a->head = zq_cache_alloc(a->head_bytes);
     if (a->head == NULL)
         return ZQ_ENOMEM;
+    memset(a->head, 0, coded);
+    a->head += coded;
     if (storable)
         a->withheld = zq_block_part(a->head, block, a->response.fields);
     else
@@ -268,6 +291,8 @@ static void publish(struct zq_entry *entry, const struct arrival *a)
     entry->hidden_n = (uint32_t)a->hidden;
     entry->freshness = a->freshness;
     entry->retained = a->retained;
+    entry->varied = a->varied;
+    entry->may_be_coded = a->may_be_coded;
     entry->state = ZQ_ENTRY_FILLING;
     entry->base = a->content;
     if (a->content != NULL)
@@ -300,6 +325,9 @@ static int arrive(struct zq_entry *entry, struct arrival *a, int64_t now_ms, tim
 
     if (entry->shard != NULL)
         error = judge(entry, a, now_ms, now);
+    if (error == 0 && a->verdict == ZQ_POLICY_STORABLE)
+        error =
+            zq_coded_prepare(entry->cache, &a->response, &a->block, &a->may_be_coded, &a->varied);
     if (error == 0)
         error = copy_head(a);
     if (error == 0) {
@@ -417,6 +445,7 @@ int zq_entry_head(struct zq_writer *writer, const struct zq_cache_response *resp
     else
         error = arrive(entry, &a, now_ms, now);
     zq_buf_fini(&a.vary);
+    zq_buf_fini(&a.block);
     return error;
 }
 

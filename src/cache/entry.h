@@ -18,6 +18,7 @@
 #ifndef ZQ_CACHE_ENTRY_H
 #define ZQ_CACHE_ENTRY_H
 
+#include "cache/coded.h"
 #include "cache/lock.h"
 #include "cache/policy.h"
 #include "zq/cache.h"
@@ -83,11 +84,13 @@ struct zq_entry {
 
     uint16_t status;
     uint16_t traits; /* of the leader's request */
-    bool close, no_content;
+    bool close : 1, no_content : 1;
+    bool may_be_coded : 1; /* in a content coding */
+    bool varied : 1;       /* the block's last line is not the application's */
     bool retained, overrun;
     uint32_t withheld_n, vary_n, hidden_n;
-    /* The head, in one allocation: the block, field lines that only the leader gets, Vary's, and
-     * lines that nobody gets. */
+    /* The head, in one allocation: a struct zq_coded where it may be coded, the block, field lines
+     * that only the leader gets, Vary's, and lines that nobody gets. */
     struct zq_slice block;
     int64_t content_length; /* as announced; -1: not known */
     uint64_t length;        /* of what was appended */
@@ -125,6 +128,21 @@ static inline bool zq_entry_is_fresh(const struct zq_entry *entry, int64_t now_m
            zq_freshness_is_fresh(&entry->freshness, now_ms);
 }
 
+/* Whose content a frozen entry shows. */
+static inline struct zq_entry *zq_entry_owner(const struct zq_entry *entry)
+{
+    return entry->base != NULL ? entry->base : (struct zq_entry *)(uintptr_t)entry;
+}
+
+/* Its forms in content codings (coded.h), or NULL. */
+static inline struct zq_coded *zq_entry_coded(const struct zq_entry *entry)
+{
+    return entry->may_be_coded ? (struct zq_coded *)(uintptr_t)entry->block.p - 1 : NULL;
+}
+
+/* The block as the application made it. */
+struct zq_slice zq_entry_own_block(const struct zq_entry *entry);
+
 static inline struct zq_slice zq_entry_vary(const struct zq_entry *entry)
 {
     return zq_slice(entry->block.p + entry->block.n + entry->withheld_n, entry->vary_n);
@@ -137,7 +155,8 @@ static inline struct zq_slice zq_entry_hidden(const struct zq_entry *entry)
 
 static inline size_t zq_entry_head_bytes(const struct zq_entry *entry)
 {
-    return entry->block.n + entry->withheld_n + entry->vary_n + entry->hidden_n;
+    return (entry->may_be_coded ? sizeof(struct zq_coded) : 0) + entry->block.n +
+           entry->withheld_n + entry->vary_n + entry->hidden_n;
 }
 
 static inline bool zq_entry_is_frozen(const struct zq_entry *entry)

@@ -1,4 +1,5 @@
 /* Looking into the cache from outside: statistics, listing, and the switch. */
+#include "cache/coded.h"
 #include "cache/entry.h"
 #include "cache/pattern.h"
 #include "cache/store.h"
@@ -31,6 +32,8 @@ void zq_cache_stat(struct zq_cache *cache, struct zq_cache_stat *out)
         .on = cache->size > 0 && !atomic_load_explicit(&cache->off, memory_order_relaxed),
         .size = cache->size,
         .used = zq_cache_used(cache),
+        .compressed = atomic_load_explicit(&cache->compressed, memory_order_acquire),
+        .compressed_bytes = atomic_load_explicit(&cache->compressed_bytes, memory_order_relaxed),
         .purges = atomic_load_explicit(&purges->number, memory_order_relaxed),
     };
     zq_lock_take(&purges->lock);
@@ -65,6 +68,8 @@ static void each_variant(const struct zq_slot *slot, int64_t now_ms, zq_cache_ea
             .purged_softly = atomic_load_explicit(&entry->expired, memory_order_relaxed),
             .tags = entry->tags,
         };
+        for (int i = 0; i < ZQ_CODING_COUNT; i++)
+            item.coded_bytes[i] = zq_coded_bytes(entry, (enum zq_coding)i);
         each(&item, argument);
     }
 }

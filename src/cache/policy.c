@@ -54,6 +54,7 @@ unsigned zq_policy_request(const struct zq_fields *request)
             struct zq_cache_control cc = {0};
             zq_cache_control_add(&cc, f->value);
             traits |= cc.no_store ? ZQ_REQUEST_NO_STORE : 0;
+            traits |= cc.no_transform ? ZQ_REQUEST_NO_TRANSFORM : 0;
         }
     }
     return traits;

@@ -12,10 +12,11 @@
 enum zq_request_trait {
     ZQ_REQUEST_COOKIE = 1,
     ZQ_REQUEST_AUTHORIZATION = 2,
-    ZQ_REQUEST_NO_STORE = 4,  /* RFC 9111 5.2.1.5 */
-    ZQ_REQUEST_SELECTIVE = 8, /* If-None-Match, If-Modified-Since, Range, If-Range */
-    ZQ_REQUEST_OVERRIDE = 16, /* the application may see another method or target than the key */
-    ZQ_REQUEST_ORIGINAL = 32  /* If-Match, If-Unmodified-Since: the origin's (RFC 9111 4.3.2) */
+    ZQ_REQUEST_NO_STORE = 4,     /* RFC 9111 5.2.1.5 */
+    ZQ_REQUEST_SELECTIVE = 8,    /* If-None-Match, If-Modified-Since, Range, If-Range */
+    ZQ_REQUEST_OVERRIDE = 16,    /* the application may see another method or target than the key */
+    ZQ_REQUEST_ORIGINAL = 32,    /* If-Match, If-Unmodified-Since: the origin's (RFC 9111 4.3.2) */
+    ZQ_REQUEST_NO_TRANSFORM = 64 /* RFC 9111 5.2.1.6 */
 };
 #define ZQ_REQUEST_CREDENTIALS (ZQ_REQUEST_COOKIE | ZQ_REQUEST_AUTHORIZATION)
 unsigned zq_policy_request(const struct zq_fields *request);
@@ -35,7 +36,7 @@ struct zq_delta {
  * how long. */
 struct zq_cache_control {
     bool no_store, no_cache, is_private, is_public;
-    bool must_revalidate, proxy_revalidate, must_understand, only_if_cached;
+    bool must_revalidate, proxy_revalidate, must_understand, only_if_cached, no_transform;
     bool names_fields; /* no-cache="…" or private="…": see zq_cache_control_names */
     bool targeted;     /* it was no Cache-Control */
     bool decorated;    /* Zq-Cache-Control of a decorated view, which is a default: see below */

@@ -1,5 +1,6 @@
 /* The reader's side. A look (state, peek) that finds nothing new is followed by a notification once
  * there is; between a notification and the next look there is no other. */
+#include "cache/coded.h"
 #include "cache/entry.h"
 
 /* The writer hears of progress in steps of this, not of every write to a client. */
@@ -270,6 +271,10 @@ void zq_entry_describe(const struct zq_reader *reader, int64_t now_ms, struct zq
         out->content_length = (int64_t)entry->length;
     if (reader->leads)
         out->block.n += entry->withheld_n;
+    if (reader->head != NULL) {
+        out->block = zq_slice(reader->head->data, reader->head->n);
+        out->content_length = (int64_t)reader->body->n;
+    }
     leave(reader, locked);
 }
 
@@ -289,8 +294,23 @@ static const struct zq_segment *segment_at(const struct zq_reader *reader)
     return skip_passed(from, reader->offset);
 }
 
+/* Content in a coding is in one piece, and all there. */
+static int peek_coded(const struct zq_reader *reader, struct iovec *iov, int max, bool *end)
+{
+    size_t left = reader->body->n - (size_t)reader->offset;
+
+    *end = left == 0 || max > 0;
+    if (left == 0 || max == 0)
+        return 0;
+    iov->iov_base = (void *)(uintptr_t)(reader->body->data + reader->offset);
+    iov->iov_len = left;
+    return 1;
+}
+
 int zq_reader_peek(struct zq_reader *reader, struct iovec *iov, int max, bool *end)
 {
+    if (reader->body != NULL)
+        return peek_coded(reader, iov, max, end);
     bool locked = enter(reader);
     const struct zq_entry *entry = reader->entry;
     const struct zq_segment *segment = segment_at(reader);
@@ -324,6 +344,11 @@ static void remember_segment(struct zq_reader *reader)
 
 void zq_reader_advance(struct zq_reader *reader, uint64_t bytes)
 {
+    if (reader->body != NULL) {
+        ZQ_ASSERT(bytes <= reader->body->n - reader->offset);
+        reader->offset += bytes;
+        return;
+    }
     bool locked = enter(reader);
     struct zq_entry *entry = reader->entry;
     uint64_t from = reader->offset;
@@ -365,5 +390,7 @@ void zq_reader_detach(struct zq_reader *reader)
     }
     reader->entry = NULL;
     reader->segment = NULL;
+    reader->body = NULL;
+    reader->head = NULL;
     zq_entry_unref(entry);
 }

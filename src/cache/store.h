@@ -49,6 +49,7 @@ struct zq_queue {
     struct zq_node *hand;    /* where to look next; the list's head for its start */
 };
 
+struct zq_coder;
 struct zq_cache {
     unsigned magic;
     uint64_t size, object_max;
@@ -57,6 +58,8 @@ struct zq_cache {
     struct zq_shard shards[ZQ_STORE_SHARDS];
     struct zq_queue queue;
     struct zq_purges purges;
+    struct zq_coder *coder; /* NULL: nothing is compressed */
+    atomic_uint_least64_t compressed, compressed_bytes;
     atomic_bool off;
     _Alignas(64) atomic_uint_least64_t used;
     atomic_uint next_marks; /* the shard that gives up a mark next */

@@ -136,7 +136,8 @@ int zq_merged_init(struct zq_merged *m, const struct zq_cache_response *not_modi
     *m = (struct zq_merged){.response = *not_modified};
     if (gather_names(not_modified, &names) < 0)
         return ZQ_ENOMEM;
-    int error = merge_block(&m->block, zq_block_lines(not_modified->block), stored->block, &names);
+    int error = merge_block(&m->block, zq_block_lines(not_modified->block),
+                            zq_entry_own_block(stored), &names);
     free(names.v);
     if (error == 0)
         error = merge_hidden(&m->hidden, not_modified->fields, zq_entry_hidden(stored));

@@ -220,8 +220,8 @@ static void on_stat(struct front *front, const struct admin_request *request,
         return;
     }
     zq_cache_stat(front->cache, &stat);
-    put(reply, "%-10s %s\n", "cache", stat.on ? "on" : "off");
-#define X(name) put(reply, "%-10s %" PRIu64 "\n", #name, stat.name);
+    put(reply, "%-16s %s\n", "cache", stat.on ? "on" : "off");
+#define X(name) put(reply, "%-16s %" PRIu64 "\n", #name, stat.name);
     ZQ_CACHE_STATS(X)
 #undef X
 }
@@ -261,7 +261,12 @@ static void put_line(struct listing *l, const struct zq_cache_item *item)
         put(l->reply, i == 0 ? " [" : " ");
         put_slice(l->reply, zq_tags_at(item->tags, i));
     }
-    put(l->reply, zq_tags_count(item->tags) > 0 ? "]\n" : "\n");
+    if (zq_tags_count(item->tags) > 0)
+        put(l->reply, "]");
+    for (int i = 0; i < ZQ_CODING_COUNT; i++)
+        if (item->coded_bytes[i] > 0)
+            put(l->reply, " %s=%" PRIu64, zq_coding_word((enum zq_coding)i), item->coded_bytes[i]);
+    put(l->reply, "\n");
 }
 
 static void put_object(struct listing *l, const struct zq_cache_item *item)
@@ -277,7 +282,16 @@ static void put_object(struct listing *l, const struct zq_cache_item *item)
         put(l->reply, i > 0 ? ", " : "");
         put_string(l->reply, zq_tags_at(item->tags, i));
     }
-    put(l->reply, "]}");
+    put(l->reply, "], \"codings\": {");
+    bool any = false;
+    for (int i = 0; i < ZQ_CODING_COUNT; i++) {
+        if (item->coded_bytes[i] == 0)
+            continue;
+        put(l->reply, "%s\"%s\": %" PRIu64, any ? ", " : "", zq_coding_word((enum zq_coding)i),
+            item->coded_bytes[i]);
+        any = true;
+    }
+    put(l->reply, "}}");
 }
 
 static void on_item(const struct zq_cache_item *item, void *argument)

@@ -75,6 +75,23 @@ static void await_start(struct front *front, struct zq_config *config)
     }
 }
 
+static void start_compressing(struct front *front)
+{
+    const struct zq_strings *words = &front->config->cache_compress_codings;
+    struct zq_coding_rules rules = {.min_bytes = front->config->cache_compress_min_size};
+    unsigned seen = 0;
+
+    for (size_t i = 0; i < words->n; i++) {
+        int coding = zq_coding_of(zq_slice_str(words->v[i]));
+        if (coding < 0 || (seen & 1u << coding))
+            continue;
+        seen |= 1u << coding;
+        rules.codings[rules.n++] = (enum zq_coding)coding;
+    }
+    if (zq_cache_compress(front->cache, &rules) < 0)
+        die("compressing thread", ZQ_ENOMEM);
+}
+
 static void make_shared(struct front *front)
 {
     const struct zq_config *c = front->config;
@@ -93,6 +110,8 @@ static void make_shared(struct front *front)
     zq_cache_set_rules(front->cache, &rules);
     if (c->cache_max_object > 0)
         zq_cache_set_object_max(front->cache, c->cache_max_object);
+    if (c->cache && c->cache_compress)
+        start_compressing(front);
     if (c->proxy_headers) {
         front->trusted = trusted_peers_new(&c->forwarded_allow_ips, &error);
         if (front->trusted == NULL) {

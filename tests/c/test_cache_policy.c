@@ -548,7 +548,8 @@ static const struct trait_row traits[] = {
     {"x-original-url: /admin", ZQ_REQUEST_OVERRIDE},
     {"x-rewrite-url: /admin", ZQ_REQUEST_OVERRIDE},
     {"cache-control: no-store", ZQ_REQUEST_NO_STORE},
-    {"cache-control: max-age=0\ncache-control: no-transform, No-Store", ZQ_REQUEST_NO_STORE},
+    {"cache-control: max-age=0\ncache-control: no-transform, No-Store",
+     ZQ_REQUEST_NO_STORE | ZQ_REQUEST_NO_TRANSFORM},
     {"cache-control: max-age=0, no-cache, only-if-cached", 0},
     /* Names of the same lengths that mean nothing here. */
     {"trail: 1\nexpect: 1\nif-horse: 1\nx-rewrite-uri: 1\nx-original-uri: 1", 0},

@@ -1,0 +1,153 @@
+#include "cache/coded.h"
+
+#include "cache/alloc.h"
+#include "cache/coder.h"
+#include "cache/coding.h"
+#include "cache/entry.h"
+#include "cache/store.h"
+
+/* ---- the head that came ---- */
+
+static bool may_be_coded(const struct zq_cache *cache, const struct zq_cache_response *r)
+{
+    bool large_enough = r->content_length < 0 ||
+                        (uint64_t)r->content_length >= zq_coder_rules(cache->coder)->min_bytes;
+
+    /* What must not be stored of the response would have to be told from what is added to it. */
+    return r->status == 200 && !r->no_content && large_enough && zq_coding_permitted(r->fields) &&
+           !zq_cache_control_names(r->fields, ZQ_SLICE("vary"));
+}
+
+int zq_coded_prepare(const struct zq_cache *cache, struct zq_cache_response *response,
+                     struct zq_buf *buf, bool *may, bool *added)
+{
+    const struct zq_slice line = ZQ_SLICE(ZQ_CODING_VARY);
+
+    *may = cache != NULL && cache->coder != NULL && may_be_coded(cache, response);
+    *added = *may && !zq_coding_is_varied(response->fields);
+    if (!*added)
+        return 0;
+    if (zq_buf_append(buf, response->block.p, response->block.n) < 0 ||
+        zq_buf_append(buf, line.p, line.n) < 0)
+        return ZQ_ENOMEM;
+    response->block = zq_slice(zq_buf_data(buf), buf->n);
+    return 0;
+}
+
+/* ---- life ---- */
+
+static void give_back(struct zq_cache *cache, void *p, size_t bytes)
+{
+    zq_cache_dealloc(p, bytes);
+    zq_store_release(cache, bytes);
+}
+
+void zq_coded_fini(struct zq_cache *cache, struct zq_coded *coded)
+{
+    for (int i = 0; i < ZQ_CODING_COUNT; i++) {
+        struct zq_coded_body *body = atomic_load_explicit(&coded->bodies[i], memory_order_acquire);
+        struct zq_coded_head *head = atomic_load_explicit(&coded->heads[i], memory_order_acquire);
+        if (body != NULL) {
+            atomic_fetch_sub_explicit(&cache->compressed, 1, memory_order_relaxed);
+            atomic_fetch_sub_explicit(&cache->compressed_bytes, body->n, memory_order_relaxed);
+            give_back(cache, body, sizeof(*body) + body->n);
+        }
+        if (head != NULL)
+            give_back(cache, head, sizeof(*head) + head->room);
+    }
+}
+
+void zq_coded_publish(struct zq_cache *cache, struct zq_coded *coded, enum zq_coding coding,
+                      struct zq_coded_body *body)
+{
+    atomic_store_explicit(&coded->bodies[coding], body, memory_order_release);
+    atomic_fetch_add_explicit(&cache->compressed_bytes, body->n, memory_order_relaxed);
+    atomic_fetch_add_explicit(&cache->compressed, 1, memory_order_release);
+}
+
+/* ---- looking ---- */
+
+static const struct zq_coded_body *body_of(const struct zq_entry *entry, enum zq_coding coding)
+{
+    const struct zq_entry *owner = zq_entry_owner(entry);
+
+    if (!entry->may_be_coded || !owner->may_be_coded)
+        return NULL;
+    return atomic_load_explicit(&zq_entry_coded(owner)->bodies[coding], memory_order_acquire);
+}
+
+uint64_t zq_coded_bytes(const struct zq_entry *entry, enum zq_coding coding)
+{
+    const struct zq_coded_body *body = body_of(entry, coding);
+
+    return body != NULL ? body->n : 0;
+}
+
+static struct zq_coded_head *head_new(const struct zq_entry *entry, enum zq_coding coding)
+{
+    size_t room = zq_coding_block_bound(entry->block);
+    struct zq_coded_head *head;
+
+    if (!zq_store_reserve(entry->cache, sizeof(*head) + room))
+        return NULL;
+    head = zq_cache_alloc(sizeof(*head) + room);
+    if (head == NULL) {
+        zq_store_release(entry->cache, sizeof(*head) + room);
+        return NULL;
+    }
+    head->room = (uint32_t)room;
+    head->n = (uint32_t)zq_coding_block(head->data, entry->block, coding);
+    return head;
+}
+
+/* Several hits may make it at once; the first counts. */
+static const struct zq_coded_head *head_of(const struct zq_entry *entry, enum zq_coding coding)
+{
+    _Atomic(struct zq_coded_head *) *place = &zq_entry_coded(entry)->heads[coding];
+    struct zq_coded_head *there = atomic_load_explicit(place, memory_order_acquire), *made;
+
+    if (there != NULL || (made = head_new(entry, coding)) == NULL)
+        return there;
+    if (atomic_compare_exchange_strong_explicit(place, &there, made, memory_order_acq_rel,
+                                                memory_order_acquire))
+        return made;
+    give_back(entry->cache, made, sizeof(*made) + made->room);
+    return there;
+}
+
+static bool use(struct zq_reader *reader, enum zq_coding coding)
+{
+    const struct zq_coded_body *body = body_of(reader->entry, coding);
+    const struct zq_coded_head *head = body != NULL ? head_of(reader->entry, coding) : NULL;
+
+    if (head == NULL)
+        return false;
+    reader->body = body;
+    reader->head = head;
+    return true;
+}
+
+static bool takes_any(const struct zq_reader *reader)
+{
+    return !(reader->traits & ZQ_REQUEST_NO_TRANSFORM) &&
+           !((reader->traits & ZQ_REQUEST_SELECTIVE) &&
+             zq_fields_find(&reader->request, ZQ_SLICE("range"), NULL) != NULL);
+}
+
+void zq_coded_choose(struct zq_reader *reader)
+{
+    struct zq_entry *entry = reader->entry, *owner = zq_entry_owner(entry);
+    struct zq_coder *coder = entry->cache->coder;
+    enum zq_coding ranked[ZQ_CODING_COUNT];
+
+    if (coder == NULL || !entry->may_be_coded || !owner->may_be_coded ||
+        owner->length < zq_coder_rules(coder)->min_bytes || !takes_any(reader))
+        return;
+    struct zq_accepted accepted = zq_coding_accepted(&reader->request);
+    size_t n = zq_coding_rank(&accepted, zq_coder_rules(coder), ranked);
+    if (n > 0)
+        zq_coder_ask(coder, entry, ranked[0]);
+    for (size_t i = 0; i < n; i++)
+        if (use(reader, ranked[i]))
+            return;
+}

@@ -1,0 +1,56 @@
+/* The compressed forms of a stored response, which hang off its entry, so that whatever takes the
+ * response out takes them along.
+ *
+ * The content in a coding belongs to the entry whose content it is, and is shared by those that
+ * show it since a 304; the head in a coding belongs to each entry. Both are counted, immutable once
+ * they are there, and freed with their entry. The content is made by the coder's thread (coder.h),
+ * the head by the first hit that needs it.
+ */
+#ifndef ZQ_CACHE_CODED_H
+#define ZQ_CACHE_CODED_H
+
+#include "zq/cache.h"
+
+#include <stdatomic.h>
+
+struct zq_entry;
+
+struct zq_coded_body {
+    size_t n;
+    char data[];
+};
+
+struct zq_coded_head {
+    uint32_t n, room; /* `room`: bytes that are counted for it */
+    char data[];
+};
+
+/* Of an entry that may be sent in a coding; zeroed at first. */
+struct zq_coded {
+    atomic_uint asked; /* by bit: content that is there, is being made, or is not worth it */
+    _Atomic(struct zq_coded_body *) bodies[ZQ_CODING_COUNT];
+    _Atomic(struct zq_coded_head *) heads[ZQ_CODING_COUNT];
+};
+
+/* A head that came: may its response, if it is stored, be sent in a coding? Then its block gets the
+ * Vary that all its forms share (RFC 9110 12.5.5), if it has none: it is copied to `buf` for that,
+ * and `*added` is set. 0 or ZQ_ENOMEM. */
+int zq_coded_prepare(const struct zq_cache *cache, struct zq_cache_response *response,
+                     struct zq_buf *buf, bool *may, bool *added);
+
+/* Frees all forms. */
+void zq_coded_fini(struct zq_cache *cache, struct zq_coded *coded);
+
+/* The content is there, of `n` bytes, counted with its struct by the caller. The coder's. */
+void zq_coded_publish(struct zq_cache *cache, struct zq_coded *coded, enum zq_coding coding,
+                      struct zq_coded_body *body);
+
+/* How many bytes the content has in that coding; 0: it is not there. */
+uint64_t zq_coded_bytes(const struct zq_entry *entry, enum zq_coding coding);
+
+/* A hit was attached: chooses in which coding it goes out, and has what is missing made. Requests
+ * for a range get one of the content without a coding; no-transform gets none either. No lock held.
+ */
+void zq_coded_choose(struct zq_reader *reader);
+
+#endif
