@@ -227,7 +227,7 @@ $O/tests/%: tests/c/%.c $O/libzq.a $O/libllhttp.a $O/flags
 $O/tools/%: tests/tools/%.c $O/libzq.a $O/libllhttp.a $O/flags
 	@echo '  TOOL    $@'; mkdir -p $(@D)
 	@$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) $(SANITIZE) -MMD -MP $(LDFLAGS_ALL) -o $@ $< \
-	    $O/libzq.a $O/libllhttp.a
+	    $O/libzq.a $O/libllhttp.a $(LIBRARIES)
 
 $(LLHTTP)/.version:
 	ci/setup build

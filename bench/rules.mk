@@ -58,4 +58,4 @@ build/bench/%: bench/%.c
 	@$(BENCH_CC) -o $@ $<
 build/bench/micro/%: bench/micro/%.c bench/micro/replay.h build/release/libzq.a build/release/libllhttp.a
 	@mkdir -p $(@D)
-	@$(BENCH_CC) -Iinclude -Isrc -isystem $(LLHTTP)/include -o $@ $< build/release/libzq.a build/release/libllhttp.a
+	@$(BENCH_CC) -Iinclude -Isrc -isystem $(LLHTTP)/include -o $@ $< build/release/libzq.a build/release/libllhttp.a $(LIBRARIES)
