@@ -115,7 +115,28 @@ def _growth_table(found: list[Figure]) -> str:
     return table(head, rows)
 
 
-TABLES = {"load": _load_table, "rate": _rate_table, "idle": _idle_table, "growth": _growth_table}
+def _stampede_table(found: list[Figure]) -> str:
+    """The goal is absolute: the last client is served within 100 ms of the view's end."""
+    head = ["contestant", "clients", "calls", "ms after the view: first", "half", "last", "worst"]
+    rows = []
+    for f in found:
+        if f.failed:
+            rows.append([f.title, f"**failed**: {f.failed}", *[""] * (len(head) - 2)])
+            continue
+        after = [f"{f.median(m):.1f}" for m in ("first_ms", "half_ms", "last_ms")]
+        worst = f"{max(f.values('last_ms').values()):.1f}"
+        counts = [count(f.median("clients")), count(f.median("calls"))]
+        rows.append([f.title, *counts, *after, worst])
+    return table(head, rows)
+
+
+TABLES = {
+    "load": _load_table,
+    "rate": _rate_table,
+    "idle": _idle_table,
+    "growth": _growth_table,
+    "stampede": _stampede_table,
+}
 
 
 def goal_table(judged: list[Verdict]) -> str:
@@ -138,6 +159,8 @@ def one_line(case: dict) -> str:
     for f in figures(case):
         value = f.median("p99_us") if case["kind"] == "rate" else f.median("rps")
         shown = micros(value) if case["kind"] == "rate" else count(value)
+        if case["kind"] == "stampede":
+            shown = f"{f.median('last_ms') or 0:.1f} ms"
         if case["kind"] == "idle":
             shown = f"{count(f.median('bytes_per_connection'))} B"
         parts.append(f"{f.name} {'failed' if f.failed else shown}")

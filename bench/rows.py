@@ -43,7 +43,7 @@ class Row:
     routes: tuple[str, ...] = ("/health",)
     kind: str = "load"
     """load: wrk, as fast as it goes; rate: a constant rate; idle: connections that do nothing;
-    growth: load for minutes, memory watched."""
+    growth: load for minutes, memory watched; stampede: all at once for what nobody has yet."""
     cache: str = "warm"
     """warm: no request may reach Python; cold: every one must."""
     share: str = "one"
@@ -226,6 +226,18 @@ ROWS = (
         kind="idle",
         conns=10_000,
         eligible=("zq", "granian", "uvicorn", "nginx-cache"),
+    ),
+    Row(
+        "stampede",
+        "1,000 clients at once for one cold page that takes 300 ms",
+        ("zq", "nginx-cache"),
+        kind="stampede",
+        app="stampede",
+        routes=("/page",),
+        share="half",
+        conns=1000,
+        quick=("zq",),
+        eligible=("zq", "nginx-cache", "varnish"),
     ),
     Row(
         "growth",

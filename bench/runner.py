@@ -20,7 +20,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bench import contestants, generator, idle, machine, probe, process
+from bench import contestants, generator, idle, machine, probe, process, stampede
 from bench.calls import Calls
 from bench.contestants import Running, Work
 from bench.rows import Case, Options
@@ -81,6 +81,8 @@ class CaseRunner:
             self._prepare()
             if self.row.kind == "idle":
                 self._each(self._idle)
+            elif self.row.kind == "stampede":
+                self._each(self._stampede)
             elif self.row.kind == "growth":
                 self._each(self._growth)
             else:
@@ -368,6 +370,17 @@ class CaseRunner:
     def _idle(self, arm: Arm) -> None:
         found = idle.measure(arm.running, self.case.route, self.row.conns)
         arm.records.append({"round": 0, "position": 0} | found)
+
+    def _stampede(self, arm: Arm) -> None:
+        """Each round asks for a page of its own; one call makes it."""
+        for turn in range(self.options.turns()):
+            calls = arm.calls.total()
+            target = f"{self.case.route}?{time.monotonic_ns()}"
+            found = stampede.measure(arm.running, target, self.row.conns)
+            found["calls"] = arm.calls.total() - calls
+            if found["calls"] != 1:
+                raise Wrong(f"{found['calls']} calls for one page")
+            arm.records.append({"round": turn, "position": 0} | found)
 
     def _growth(self, arm: Arm) -> None:
         """PSS every few seconds under load: the first and the last quarter's medians."""

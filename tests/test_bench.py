@@ -516,5 +516,18 @@ def test_idle_connections_are_weighed(tools, monkeypatch):
     assert found["arms"][0]["failed"] == "" and found["records"][0]["connections"] == 200
 
 
+def test_a_stampede(tools):
+    """Times are counted from the view's end, and one call a round is insisted on."""
+    row = Row(
+        "stampede", "s", ("zq",), app="stampede", routes=("/page",), kind="stampede", conns=50
+    )
+    found, _ = run_case(row, rounds=2)
+    assert not found["arms"][0]["failed"]
+    for record in found["records"]:
+        assert record["clients"] == 50 and record["calls"] == 1
+        assert 0 <= record["first_ms"] <= record["half_ms"] <= record["last_ms"] < 10_000
+    assert "50 | 1 |" in report.TABLES["stampede"](figures(found))
+
+
 def test_figures_without_a_contestant_are_empty():
     assert Figure("x", "X", "failed", [], None).of("rps") is None

@@ -10,8 +10,8 @@ void invalidate_targets(struct zq_cache *cache, struct zq_slice scheme, struct z
                         struct zq_slice target, const struct zq_fields *response,
                         struct zq_arena *scratch);
 
-/* The target that a reference names on the request's own origin (RFC 3986 5.2), from `scratch`; n is
- * 0: none. */
+/* The target that a reference names on the request's own origin (RFC 3986 5.2), from `scratch`; n
+ * is 0: none. */
 struct zq_slice invalidate_resolve(struct zq_slice reference, struct zq_slice scheme,
                                    struct zq_slice host, struct zq_slice target,
                                    struct zq_arena *scratch);
