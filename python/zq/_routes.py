@@ -68,10 +68,17 @@ class Found:
 
 class Survey:
     """All routes of an application, in the order: direct, static, then its URL map's. RouteError
-    where they contradict each other."""
+    where they contradict each other. `unread`: why there are none of a URL map, or None."""
 
     def __init__(self, app: Any):
-        self.map = read(app)
+        self.unread: str | None = None
+        try:
+            self.map = read(app)
+        except Exception as error:  # a version of the framework that keeps its routes elsewhere
+            self.map = UrlMap()
+            self.unread = f"its URL map cannot be read ({type(error).__name__}: {error})"
+        if not self.map.framework and self.unread is None:
+            self.unread = "it is of no framework whose URL map can be read"
         self._put_later_ones_in()
         self.found = [
             *(Found("direct", str(r.pattern), r.methods, r.rule, r.why, r) for r in direct_routes),

@@ -3,6 +3,7 @@
 
 #include "listen.h"
 #include "zq/control.h"
+#include "zq/log.h"
 
 #include <arpa/inet.h>
 #include <ctype.h>
@@ -180,6 +181,18 @@ static int complete_worker(struct zq_config *c, struct zq_config_error *error)
     slash = strrchr(path, '/');
     strcpy(slash ? slash + 1 : path, "zq-worker");
     return zq_config_set(c, "worker-executable", path, error);
+}
+
+bool zq_check_worker(const struct zq_config *c)
+{
+    bool found = access(c->worker_executable, X_OK) == 0;
+
+    if (!found)
+        zq_log(ZQ_LOG_CRITICAL,
+               "there is no zq-worker at %s: build it (make), or name one with "
+               "--worker-executable",
+               c->worker_executable);
+    return found;
 }
 
 /* Half the processors: the workers need the others. */

@@ -12,4 +12,7 @@
  * --front-threads from the processors. 0, or ZQ_EINVAL with `error`. */
 int zq_check_options(struct zq_options *options, struct zq_config_error *error);
 
+/* Whether the worker's executable is there; if not, that is logged. */
+bool zq_check_worker(const struct zq_config *config);
+
 #endif

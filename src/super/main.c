@@ -9,6 +9,7 @@
 #include "limits.h"
 #include "listen.h"
 #include "options.h"
+#include "routes.h"
 #include "suggest.h"
 #include "supervise.h"
 #include "zq/front.h"
@@ -26,6 +27,7 @@
 
 static const char usage[] =
     "Usage: zq serve [OPTIONS] MODULE:APP\n"
+    "       zq routes [OPTIONS] MODULE:APP\n"
     "       zq purge [OPTIONS] [URL]\n"
     "       zq cache ls | stat | show URL | off | on\n"
     "       zq help serve | zq --version\n\n"
@@ -33,6 +35,7 @@ static const char usage[] =
     "and a shared cache.\n\n"
     "Commands:\n"
     "  serve    Serve an application; `zq help serve` lists the options\n"
+    "  routes   List an application's routes, and what zq does with each; see `zq routes --help`\n"
     "  purge    Take responses out of a running zq's cache; see `zq purge --help`\n"
     "  cache    Look into a running zq's cache, or switch it; see `zq cache --help`\n"
     "  help     Show this, or a command's options\n\n"
@@ -72,13 +75,8 @@ static int run(struct zq_options *options)
     int status;
 
     zq_log_init("", zq_log_level_of(options->config.log_level));
-    if (access(options->config.worker_executable, X_OK) < 0) {
-        zq_log(ZQ_LOG_CRITICAL,
-               "there is no zq-worker at %s: build it (make), or name one with "
-               "--worker-executable",
-               options->config.worker_executable);
+    if (!zq_check_worker(&options->config))
         return EXIT_FAILED;
-    }
     zq_limits_raise(&limits, options->config.limit_connections);
     if (zq_listen_open(options, &listeners, &error) < 0 ||
         zq_admin_open(&options->config, &listeners, &error) < 0) {
@@ -118,6 +116,8 @@ static int help(int argc, char **argv)
 
     if (argc > 0 && strcmp(argv[0], "serve") == 0)
         return show_serve_help();
+    if (argc > 0 && strcmp(argv[0], "routes") == 0)
+        return zq_command_routes(1, arguments);
     if (argc > 0 && strcmp(argv[0], "purge") == 0)
         return zq_command_purge(1, arguments);
     if (argc > 0 && strcmp(argv[0], "cache") == 0)
@@ -128,7 +128,8 @@ static int help(int argc, char **argv)
 
 static int unknown(const char *word)
 {
-    static const char *const words[] = {"serve", "purge", "cache", "help", "--help", "--version"};
+    static const char *const words[] = {"serve", "routes", "purge",    "cache",
+                                        "help",  "--help", "--version"};
     const char *near = zq_suggest(word, words, ZQ_ARRAY_SIZE(words));
 
     if (strchr(word, ':') && word[0] != '-')
@@ -164,6 +165,8 @@ int main(int argc, char **argv)
     signal(SIGPIPE, SIG_IGN); /* a log that nobody reads any more is no reason to stop serving */
     if (strcmp(command, "serve") == 0)
         return serve(argc - 2, argv + 2);
+    if (strcmp(command, "routes") == 0)
+        return zq_command_routes(argc - 2, argv + 2);
     if (strcmp(command, "purge") == 0)
         return zq_command_purge(argc - 2, argv + 2);
     if (strcmp(command, "cache") == 0)

@@ -64,9 +64,9 @@ static bool find_package(char out[PATH_MAX])
     return false;
 }
 
-/* Imports zq._worker from our own package, whatever the environment has under that name; later
- * imports find the package at the end of sys.path. New reference. */
-static PyObject *import_worker(void)
+/* Imports a module of our own package, whatever the environment has under that name; later imports
+ * find the package at the end of sys.path. New reference. */
+static PyObject *import_own(const char *name)
 {
     char directory[PATH_MAX];
 
@@ -77,7 +77,7 @@ static PyObject *import_worker(void)
     PyObject *path = PySys_GetObject("path"); /* borrowed */
     PyObject *item = PyUnicode_DecodeFSDefault(directory), *module = NULL;
     if (path != NULL && item != NULL && PyList_Insert(path, 0, item) == 0) {
-        module = PyImport_ImportModule("zq._worker");
+        module = PyImport_ImportModule(name);
         if (PyList_SetSlice(path, 0, 1, NULL) < 0 || PyList_Append(path, item) < 0)
             Py_CLEAR(module);
     }
@@ -158,16 +158,18 @@ static PyObject *config_dict(const struct zq_config *c)
 
 /* ---- running ---- */
 
-/* What zq._worker.main returns; an exception out of it is ours, and is printed. */
-static int run_worker(const struct zq_config *config)
+/* What the module's main returns; an exception out of it is ours, and is printed. */
+static int run_main(const struct zq_config *config, const char *routes)
 {
-    PyObject *module = import_worker(), *options = NULL, *result = NULL;
+    PyObject *module = import_own(routes != NULL ? "zq._table" : "zq._worker");
+    PyObject *options = NULL, *result = NULL;
     int status = 1;
 
     if (module != NULL)
         options = config_dict(config);
     if (options != NULL)
-        result = PyObject_CallMethod(module, "main", "O", options);
+        result = routes != NULL ? PyObject_CallMethod(module, "main", "Os", options, routes)
+                                : PyObject_CallMethod(module, "main", "O", options);
     if (result != NULL)
         status = (int)PyLong_AsLong(result);
     if (PyErr_Occurred()) {
@@ -214,12 +216,13 @@ static void set_signals(void)
     signal(SIGXFSZ, SIG_IGN);
 }
 
-int zq_embed_run(const struct zq_config *config, const char *python)
+int zq_embed_run(const struct zq_config *config, const char *python, const char *routes)
 {
-    set_signals();
+    if (routes == NULL)
+        set_signals();
     if (PyImport_AppendInittab("_zq", PyInit__zq) < 0 || start_python(python) < 0)
         return 1;
-    int status = run_worker(config);
+    int status = run_main(config, routes);
     if (Py_FinalizeEx() < 0 && status == 0)
         status = 1;
     return status;

@@ -56,8 +56,11 @@ int main(int argc, char **argv)
 {
     static char python[PATH_MAX];
     struct zq_config config;
+    const char *routes = NULL;
 
-    if (argc > 1) {
+    if (argc > 1 && strcmp(argv[1], "routes") == 0)
+        routes = argc > 2 ? argv[2] : "table";
+    if (argc > 1 && routes == NULL) {
         bool asked = strcmp(argv[1], "--version") == 0;
         fprintf(asked ? stdout : stderr, "zq-worker %s (Python %s, %s)\n", ZQ_VERSION,
                 ZQ_PYTHON_VERSION, ZQ_PYTHON_LIBRARY);
@@ -71,7 +74,7 @@ int main(int argc, char **argv)
     zq_log_init("worker", zq_log_level_of(config.log_level));
     if (find_python(&config, python) < 0)
         return 1;
-    int status = zq_embed_run(&config, python);
+    int status = zq_embed_run(&config, python, routes);
     zq_config_fini(&config);
     return status;
 }
