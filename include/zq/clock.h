@@ -17,7 +17,7 @@ time_t zq_wall_clock(void); /* seconds since the epoch */
 /* IMF-fixdate, `Sun, 06 Nov 1994 08:49:37 GMT` (RFC 9110 5.6.7): always 29 bytes, no NUL. */
 #define ZQ_DATE_SIZE 29
 void zq_date_format(time_t t, char out[ZQ_DATE_SIZE]);
-/* Reads IMF-fixdate and the two obsolete forms; 0 or ZQ_EINVAL. No locale. */
+/* Reads IMF-fixdate and the two obsolete forms, in any case; 0 or ZQ_EINVAL. No locale. */
 int zq_date_parse(struct zq_slice s, time_t *out);
 
 #endif

@@ -54,11 +54,12 @@ void zq_date_format(time_t t, char out[ZQ_DATE_SIZE])
 
 /* ---- reading (RFC 9110 5.6.7) ---- */
 
+/* Without regard to case, as a cache should (RFC 9111 4.2). */
 static bool take(struct zq_slice *s, const char *literal)
 {
     size_t n = strlen(literal);
 
-    if (s->n < n || memcmp(s->p, literal, n) != 0)
+    if (s->n < n || !zq_slice_ieq(zq_slice(s->p, n), zq_slice(literal, n)))
         return false;
     s->p += n;
     s->n -= n;
