@@ -84,6 +84,17 @@ def test_field_lists_are_left_out(basic):
     assert first.get("x-d") == second.get("x-d") == "d"
 
 
+def test_fields_of_a_proxy_are_left_out(basic):
+    """RFC 9111 3.1."""
+    names = ("proxy-authenticate", "proxy-authentication-info", "proxy-authorization")
+    target = page("Cache-Control: max-age=60", *(f"{name}: a" for name in names))
+    first, second = basic.get(target), basic.get(target)
+    assert first.get("x-call") == second.get("x-call")
+    for name in names:
+        assert first.get(name) == "a"
+        assert second.get(name) is None
+
+
 def test_age_is_made_anew(basic):
     """RFC 9111 4.2.3, 5.1."""
     target = page("Cache-Control: max-age=60", "Age: 10")

@@ -49,9 +49,17 @@ bool zq_block_find(struct zq_slice block, struct zq_slice name, struct zq_slice 
     return false;
 }
 
+/* Fields of the proxy that made the call (RFC 9111 3.1). */
+static bool is_of_proxy(struct zq_slice name)
+{
+    return zq_slice_ieq(name, ZQ_SLICE("proxy-authenticate")) ||
+           zq_slice_ieq(name, ZQ_SLICE("proxy-authentication-info")) ||
+           zq_slice_ieq(name, ZQ_SLICE("proxy-authorization"));
+}
+
 static bool is_withheld(struct zq_slice name, const struct zq_fields *response, bool names_fields)
 {
-    return zq_slice_ieq(name, ZQ_SLICE("age")) ||
+    return zq_slice_ieq(name, ZQ_SLICE("age")) || is_of_proxy(name) ||
            (names_fields && zq_cache_control_names(response, name));
 }
 

@@ -19,7 +19,8 @@ bool zq_block_next(struct zq_slice *lines, struct zq_block_line *line);
 bool zq_block_find(struct zq_slice block, struct zq_slice name, struct zq_slice *value);
 
 /* Copies a block to `to`, the lines last that are not stored (RFC 9111 3.1, 5.1): Age, which is
- * made anew for every answer, and what the response's Cache-Control names. Returns their bytes. */
+ * made anew for every answer, the fields of a proxy, and what the response's Cache-Control names.
+ * Returns their bytes. */
 size_t zq_block_part(char *to, struct zq_slice block, const struct zq_fields *response);
 
 /* Writes lines for the fields that clients do not see but the cache has to know again when the
