@@ -278,11 +278,11 @@ class Reader:
             case.methods = [case.bytes.lstrip().split(b" ", 1)[0].decode("latin-1")]
 
 
-def load(directory: pathlib.Path = DIRECTORY) -> list[Case]:
+def load(directory: pathlib.Path = DIRECTORY, reader: type[Reader] = Reader) -> list[Case]:
     """All cases of all files, the files in the order of their names."""
     cases = []
     for path in sorted(directory.glob("*.txt")):
-        cases += Reader(path).read()
+        cases += reader(path).read()
     names = set()
     for case in cases:
         if case.name in names:
@@ -291,11 +291,11 @@ def load(directory: pathlib.Path = DIRECTORY) -> list[Case]:
     return cases
 
 
-def titles(directory: pathlib.Path = DIRECTORY) -> dict[str, str]:
+def titles(directory: pathlib.Path = DIRECTORY, reader: type[Reader] = Reader) -> dict[str, str]:
     """The title of each section, in order."""
     found = {}
     for path in sorted(directory.glob("*.txt")):
-        reader = Reader(path)
-        reader.read()
-        found[reader.section] = reader.title
+        reading = reader(path)
+        reading.read()
+        found[reading.section] = reading.title
     return found
