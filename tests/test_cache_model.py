@@ -1,313 +1,32 @@
 """The cache against a model of RFC 9111 (cache_model.py): generated requests, responses, purges and
-time, step by step. What each client gets, how old that is, and what the application is asked must
-be the same.
+time, step by step (cache_plays.py). What each client gets, how old that is, and what the
+application is asked must be the same.
 
 In `test_the_cache` it runs by itself (tools/cache_steps.c), and time is a number; in
-`test_the_server` it is behind `zq serve`.
+`test_the_server` it is behind `zq serve`, where builds with ZQ_DEBUG have a clock that the test
+puts forward, and in others responses are old when they come.
 
 ZQ_SOAK_SECONDS=N goes on with new examples for so long.
 """
 
-import copy
 import dataclasses
+import json
+import mmap
 import os
+import struct
 import subprocess
 import time
-from email.utils import formatdate
 
-import hypothesis.strategies as st
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 
-from cache_message import Request, Response
-from cache_model import CONDITIONS, Cache, Rules
-from harness import BUILD
+from cache_message import Response
+from cache_model import CONDITIONS, ORIGIN, Rules
+from cache_plays import Application, Play, all_rules, steps
+from harness import BUILD, Client, serve
 
 SOAK = float(os.environ.get("ZQ_SOAK_SECONDS", "0"))
 START = 1_000_000_000  # the clock's, in seconds
-
-# ---- what may happen; times in units, which each test makes as long as it likes ----
-
-
-@dataclasses.dataclass(frozen=True)
-class Lasts:
-    """A lifetime or an age."""
-
-    n: int
-
-    def text(self, now, unit, slack):
-        return str(self.n * unit)
-
-
-@dataclasses.dataclass(frozen=True)
-class Window:
-    """How far beyond or below that; never quite reached by the clock, where that is not exact."""
-
-    n: int
-
-    def text(self, now, unit, slack):
-        return str(self.n * unit + slack if self.n else 0)
-
-
-@dataclasses.dataclass(frozen=True)
-class Date:
-    """From now."""
-
-    n: int
-
-    def text(self, now, unit, slack):
-        return formatdate(int(now) + self.n * unit - slack, usegmt=True)
-
-
-def maybe(name, *values, of=4):
-    """The field with one of the values, in one of `of` messages."""
-    absent = [[]] * (len(values) * (of - 1))
-    return st.sampled_from(absent + [[(name, value)] for value in values])
-
-
-def weighted(*choices):
-    """Strategies, each with its weight."""
-    return st.sampled_from([s for s, weight in choices for _ in range(weight)]).flatmap(
-        lambda chosen: chosen
-    )
-
-
-def fields(*strategies):
-    return st.tuples(*strategies).map(lambda found: [field for part in found for field in part])
-
-
-def listed(name, usual, more, separators=(", ", ",", " , ,", "\n")):
-    """The field with one of the usual members and, at times, others, in one line or more."""
-
-    def in_lines(members, separator):
-        members = [m if isinstance(m, tuple) else (m,) for m in members if m]
-        if separator == "\n":
-            return [(name, member) for member in members]
-        pieces = [piece for member in members for piece in (separator, *member)][1:]
-        return [(name, tuple(pieces))] if pieces else []
-
-    others = weighted((st.just([]), 3), (st.lists(st.sampled_from(more), max_size=2), 1))
-    return st.builds(
-        lambda first, rest, separator, swap: in_lines(
-            [*rest, first] if swap else [first, *rest], separator
-        ),
-        st.sampled_from(usual),
-        others,
-        st.sampled_from(separators),
-        st.booleans(),
-    )
-
-
-COUNTS = (0, 1, 2, 3, 5)
-LIFETIMES = [("max-age=", Lasts(n)) for n in COUNTS]
-WINDOWS = [
-    (f"stale-{name}=", Window(n)) for name in ("while-revalidate", "if-error") for n in (0, 2, 9)
-]
-SHARED = [("s-maxage=", Lasts(n)) for n in COUNTS]
-WORDS = ["public", "must-revalidate", "proxy-revalidate", "must-understand", "no-store", "private"]
-WORDS += ["no-cache", "other", 'other="a, no-store"', 'No-Cache="x-kept"', 'private="x-kept, y"']
-WORDS += ["max-age", "s-maxage=x", "MAX-AGE=99999999999", 'max-age="2"', "max-age=-1"]
-TARGETED_WORDS = [
-    "public",
-    "must-revalidate",
-    "no-store",
-    "private",
-    "no-cache",
-    "other",
-    "no store",
-]
-ETAGS = ['"a"', '"b"', 'W/"a"']
-
-response_fields = fields(
-    listed("cache-control", [*LIFETIMES, *LIFETIMES, *WINDOWS, *SHARED, ""], LIFETIMES + WINDOWS + WORDS),
-    weighted(
-        (st.just([]), 8),
-        (listed("zq-cache-control", LIFETIMES, WINDOWS + TARGETED_WORDS, (", ", ",")), 1),
-        (listed("cdn-cache-control", LIFETIMES, TARGETED_WORDS, (", ", ",", ",,")), 1),
-    ),
-    maybe("etag", *ETAGS, of=2),
-    maybe("last-modified", Date(-40), Date(-80), of=2),
-    maybe("expires", Date(-1), Date(1), Date(3), "0", "soon"),
-    maybe("date", Date(-3), Date(-1), Date(1), "today"),
-    maybe("age", *((Lasts(n), rest) for n in COUNTS for rest in ("", ", 9")), "x", of=6),
-    maybe("vary", "x-a", "X-A", "x-a, x-b", "cookie", "x-b", "x-a", "x-a, *"),
-    maybe("set-cookie", "s=1", of=12),
-    maybe("cache-tag", "t", "t, u", "u"),
-    maybe("x-kept", "1"),
-    maybe("content-language", "en", of=8),
-)  # fmt: skip
-plain = st.builds(
-    lambda status, found: Response(status, found, "" if status == 204 else "0123456789"),
-    st.sampled_from([200] * 20 + [203, 204, 299, 302, 404, 418, 500, 501, 503]),
-    response_fields,
-)
-not_modified = st.builds(Response, st.just(304), weighted((st.just([]), 1), (response_fields, 2)))
-
-request_fields = fields(
-    maybe("x-a", "1", "2", "1, 2", " 1 ,2", "", of=2),
-    maybe("x-b", "1", "2", of=2),
-    maybe("cookie", "u=1", "u=2", of=6),
-    maybe("authorization", "x", of=12),
-    maybe(
-        "cache-control",
-        *("no-cache", "no-store", "only-if-cached", "max-stale"),
-        *((name, Window(n)) for name in ("max-age=", "min-fresh=", "max-stale=") for n in (0, 1, 3)),
-        of=5,
-    ),
-    maybe("pragma", "no-cache", "x", of=12),
-    maybe("if-none-match", '"a"', 'W/"b"', '"z", "a"', "*", '"z"', of=8),
-    maybe("if-modified-since", Date(-40), Date(-90), Date(9), "x", of=12),
-    maybe("range", "bytes=2-4", "bytes=-3", "bytes=7-", "bytes=10-", "bytes=1-2,4-", of=12),
-    maybe("if-range", '"a"', 'W/"a"', of=12),
-    maybe("if-match", '"a"', of=30),
-)  # fmt: skip
-target = st.sampled_from(["/a"] * 6 + ["/b"])
-
-
-@dataclasses.dataclass
-class Purge:
-    kind: str
-    soft: bool
-    text: str
-
-
-@dataclasses.dataclass
-class Wait:
-    n: int
-
-
-@dataclasses.dataclass
-class Ask:
-    """With what the application answers, without conditions and with them; meanwhile there may be
-    a purge."""
-
-    request: Request
-    plain: Response | None
-    conditional: Response | None
-    meanwhile: Purge | None
-
-
-purges = st.builds(
-    lambda named, soft: Purge(named[0], soft, named[1]),
-    st.sampled_from(
-        [("url", "http://test/a"), ("url", "/b"), ("prefix", "/a"), ("tag", "t"), ("all", "")]
-    ),
-    st.booleans(),
-)
-gets = st.builds(Request, st.sampled_from(["GET"] * 9 + ["HEAD"]), target, request_fields)
-lost = st.none()  # the worker dies
-asks = st.builds(
-    Ask,
-    gets,
-    weighted((plain, 15), (lost, 1)),
-    weighted((not_modified, 8), (plain, 7), (lost, 1)),
-    weighted((st.none(), 15), (purges, 1)),
-)
-unsafe = st.builds(
-    lambda method, target, status, named: Ask(
-        Request(method, target, []), Response(status, named), None, None
-    ),
-    st.sampled_from(["POST", "DELETE"]),
-    target,
-    st.sampled_from([200, 201, 303, 404, 500]),
-    maybe("location", "/a", "http://test/b", "http://elsewhere/a", of=2),
-)
-steps = st.lists(
-    weighted((asks, 12), (st.builds(Wait, st.sampled_from(COUNTS)), 5), (purges, 1), (unsafe, 1)),
-    min_size=4,
-    max_size=14,
-)
-yes_or_no = st.booleans()
-all_rules = st.builds(Rules, yes_or_no, yes_or_no, yes_or_no, yes_or_no, st.sampled_from([0, 0, 2]))
-
-
-# ---- playing it ----
-
-
-class Application:
-    """Answers what is asked, and remembers what that was."""
-
-    def __init__(self, ask, during):
-        self.ask, self.during = ask, during
-        self.seen = []
-
-    def __call__(self, fields):
-        self.seen.append(sorted((n, v) for n, v in fields))
-        response = self.ask.plain
-        if any(n in ("if-none-match", "if-modified-since") for n, _ in fields):
-            response = self.ask.conditional
-        if self.ask.meanwhile:
-            self.during(self.ask.meanwhile)
-        return response
-
-
-def rendered(message, now, unit, slack, **extra):
-    def text(value):
-        pieces = value if isinstance(value, tuple) else (value,)
-        return "".join(p if isinstance(p, str) else p.text(now, unit, slack) for p in pieces)
-
-    found = [(name, text(value).strip(" ")) for name, value in message.fields]
-    return dataclasses.replace(message, fields=found + list(extra.items()))
-
-
-def comparable(response):
-    """What of a response must be the same: all but what frames it and Age."""
-    if response is None:
-        return None
-    if response.status == 504 and not response.fields:
-        return 504
-    ignored = ("server", "age", "content-length", "zq-cache-control", "cache-tag")
-    kept = sorted((n, v) for n, v in response.fields if n not in ignored)
-    return response.status, kept, response.body
-
-
-class Play:
-    """A sequence, by the model and by `cache`."""
-
-    def __init__(self, rules, cache, unit, slack=0):
-        self.model, self.cache = Cache(rules), cache
-        self.unit, self.slack = unit, slack
-        self.serial = 0
-
-    def rendered(self, message, now):
-        if message is None:
-            return None
-        extra = {}
-        if isinstance(message, Response):
-            self.serial += 1
-            extra = {"x-serial": str(self.serial)}
-        return rendered(message, now, self.unit, self.slack, **extra)
-
-    def step(self, step):
-        if isinstance(step, Wait):
-            self.cache.wait(step.n * self.unit)
-        elif isinstance(step, Purge):
-            self.model.purge(step.kind, step.soft, step.text)
-            self.cache.purge(step.kind, step.soft, step.text)
-        else:
-            self.exchange(step, self.cache.now())
-
-    def exchange(self, ask, now):
-        ask = Ask(*(self.rendered(m, now) for m in (ask.request, ask.plain, ask.conditional)), ask.meanwhile)  # fmt: skip
-        if ask.request.method == "HEAD":
-            ask = self.head_or_get(ask, now)
-        during = lambda purge: self.model.purge(purge.kind, purge.soft, purge.text)  # noqa: E731
-        application = Application(ask, during)
-        expected, age = self.model.exchange(ask.request, application, now)
-        got, got_age, seen = self.cache.exchange(ask)
-        assert comparable(got) == comparable(expected), ask
-        assert seen == application.seen, ask
-        if age is not None:
-            assert self.cache.same_age(age, got_age), (age, got_age, ask)
-
-    def head_or_get(self, ask, now):
-        """HEAD where it is answered from the store."""
-        trial = Application(ask, lambda purge: None)
-        copy.deepcopy(self.model).exchange(ask.request, trial, now)
-        if not trial.seen:
-            return ask
-        return dataclasses.replace(ask, request=dataclasses.replace(ask.request, method="GET"))
-
 
 # ---- the cache by itself ----
 
@@ -424,3 +143,118 @@ def test_the_cache(cache):
             play.step(step)
 
     run(check, 500)
+
+
+# ---- behind a server ----
+
+ASKED = {
+    "x-a",
+    "x-b",
+    "cookie",
+    "authorization",
+    "cache-control",
+    "pragma",
+    "if-match",
+} | CONDITIONS
+
+
+class Served:
+    """`zq serve planned:app`, for one set of rules."""
+
+    def __init__(self, server, clock):
+        self.server, self.clock = server, clock
+        self.example = self.shift = 0
+
+    def begin(self):
+        """A host of its own."""
+        self.example += 1
+        self.host = f"h{self.example}.test"
+        self.started = time.time()
+
+    def now(self):
+        return self.started + self.shift
+
+    def wait(self, seconds):
+        if self.clock is not None:
+            self.shift += seconds
+            self.clock[:8] = struct.pack("=q", self.shift * 1000)
+
+    def same_age(self, age, got):
+        return int(age) <= int(got) <= int(age) + 20  # there is little time in a test
+
+    def here(self, text):
+        return text.replace(ORIGIN, f"http://{self.host}")
+
+    def purge(self, kind, soft, text):
+        with self.client() as client:
+            plan = json.dumps([kind, soft, self.here(text)])
+            assert client.request("/purge", "POST", {"x-plan": plan}).status == 200
+
+    def client(self):
+        return Client(self.server.address)
+
+    def plan(self, ask):
+        def answer(response):
+            fields = [(n, self.here(v)) for n, v in response.fields]
+            return [response.status, fields, response.body]
+
+        purge = ask.meanwhile and [ask.meanwhile.kind, ask.meanwhile.soft, self.here(ask.meanwhile.text)]  # fmt: skip
+        return json.dumps([answer(ask.plain), answer(ask.conditional), purge])
+
+    def exchange(self, ask):
+        with self.client() as client:
+            pairs = [*ask.request.fields, ("x-plan", self.plan(ask))]
+            got = client.request(ask.request.target, ask.request.method, pairs, host=self.host)
+            # What was refreshed in the background is behind it by now: there is one of each thread.
+            seen = json.loads(client.request("/seen", "POST").body)
+        fields = [(n, v.replace(f"http://{self.host}", ORIGIN)) for n, v in got.headers]
+        if got.status == 504 and got.get("cache-status") == "zq; detail=only-if-cached":
+            return Response(504, []), None, []
+        seen = [sorted((n, v) for n, v in fields if n in ASKED) for fields in seen]
+        return Response(got.status, fields, got.body.decode()), got.get("age"), seen
+
+
+SAFE = Rules()
+OPEN = Rules(heuristic=True, set_cookie=True, rfc_cookies=True, directives=True)
+OPTIONS = {
+    "heuristic": "--cache-heuristic",
+    "set_cookie": "--cache-set-cookie",
+    "rfc_cookies": "--cache-cookies=rfc",
+    "directives": "--cache-request-directives=honour",
+}
+
+
+def has_test_clock():
+    return b"ZQ_TEST_CLOCK" in (BUILD / "zq").read_bytes()
+
+
+@pytest.mark.parametrize("rules", [SAFE, OPEN], ids=["safe", "open"])
+@pytest.mark.timeout(120 + 2 * SOAK)
+def test_the_server(rules, tmp_path):
+    (tmp_path / "clock").write_bytes(bytes(8))
+    options = [option for name, option in OPTIONS.items() if getattr(rules, name)]
+    options += ["--front-threads=1", "--no-access-log", "--timeout-worker-healthcheck=1000h"]
+    with (
+        open(tmp_path / "clock", "r+b") as file,
+        mmap.mmap(file.fileno(), 8) as clock,
+        serve("planned:app", *options, env={"ZQ_TEST_CLOCK": file.name}) as server,
+    ):
+        served = Served(server, clock if has_test_clock() else None)
+
+        @given(steps)
+        def check(steps):
+            served.begin()
+            play = Play(rules, served, unit=100, slack=50, ignored=("date", "connection"))
+            for step in steps:
+                play.step(without_deaths(step))
+
+        run(check, 60)
+
+
+def without_deaths(step):
+    """Where a worker would die, it answers."""
+    if not hasattr(step, "plain"):
+        return step
+    empty = Response(200, [])
+    plain, conditional = step.plain or empty, step.conditional or empty
+    return dataclasses.replace(step, plain=plain, conditional=conditional)

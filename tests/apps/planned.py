@@ -1,0 +1,46 @@
+"""Answers as the request says it shall: in X-Plan, as JSON.
+
+GET and HEAD: [plain, conditional, purge]: the second where the request has If-None-Match or
+If-Modified-Since. An answer is [status, fields, content]; a purge, null or [kind, soft, text], comes
+before it. POST /purge: a purge. POST /seen: the fields of the requests since the last time.
+"""
+
+import json
+
+import zq
+
+seen = []
+DONE = [200, [], ""]
+
+
+async def purge(kind, soft, text):
+    await zq.purge(**{kind: True if kind == "all" else text}, soft=soft)
+
+
+async def plan(scope, asked):
+    if scope["path"] == "/seen":
+        found = json.dumps(seen)
+        seen.clear()
+        return [200, [], found]
+    planned = json.loads(asked["x-plan"])
+    if scope["path"] == "/purge":
+        await purge(*planned)
+        return DONE
+    plain, conditional, meanwhile = planned
+    seen.append([pair for pair in asked.items() if pair[0] != "x-plan"])
+    if meanwhile:
+        await purge(*meanwhile)
+    return conditional if "if-none-match" in asked or "if-modified-since" in asked else plain
+
+
+async def app(scope, receive, send):
+    if scope["type"] == "lifespan":
+        while (await receive())["type"] != "lifespan.shutdown":
+            await send({"type": "lifespan.startup.complete"})
+        await send({"type": "lifespan.shutdown.complete"})
+        return
+    asked = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+    status, fields, body = await plan(scope, asked)
+    headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in fields]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body.encode()})
