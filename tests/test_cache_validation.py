@@ -59,6 +59,14 @@ def test_a_304_freshens(basic):
     assert again.get("x-turn") == "1"
 
 
+def test_age_of_a_304(basic):
+    """RFC 9111 5.1: one Age, the response's by now."""
+    target = turns(turn(*STALE, body="x"), turn(*FRESH, "Age: 7", status=304))
+    basic.get(target)
+    for _ in range(2):
+        assert 7 <= int(basic.get(target).get("age")) <= 37
+
+
 def test_a_304_many_times(basic):
     """The content is shared by one head after the other."""
     target = turns(turn(*STALE, size=300_000), turn(*STALE, status=304))

@@ -44,14 +44,16 @@ static bool is_fixed(struct zq_slice name)
            zq_slice_ieq(name, ZQ_SLICE("content-range"));
 }
 
-/* Appends the lines whose names are among `other`'s or not, as told; fixed ones count as absent. */
+/* Appends old lines, but for those that new ones replace (fixed ones are not replaced); or,
+ * `without` NULL, new lines, but for fixed ones and Age, which is made anew for every answer (RFC
+ * 9111 5.1). */
 static int append_lines(struct zq_buf *out, struct zq_slice lines, const struct zq_fields *without)
 {
     struct zq_block_line line;
 
     while (zq_block_next(&lines, &line)) {
         bool skip = without == NULL
-                        ? is_fixed(line.name)
+                        ? is_fixed(line.name) || zq_slice_ieq(line.name, ZQ_SLICE("age"))
                         : !is_fixed(line.name) && zq_fields_find(without, line.name, NULL) != NULL;
         if (!skip && zq_buf_append(out, line.whole.p, line.whole.n) < 0)
             return ZQ_ENOMEM;
@@ -104,15 +106,18 @@ static struct zq_slice text_of(const struct zq_buf *buf)
     return buf->n > 0 ? zq_slice(zq_buf_data(buf), buf->n) : (struct zq_slice){0};
 }
 
-static int parse(struct zq_merged *m)
+/* With the 304's Age, which its freshness is reckoned by. */
+static int parse(struct zq_merged *m, const struct zq_field *age)
 {
     struct zq_slice lines = zq_block_lines(text_of(&m->block)), hidden = text_of(&m->hidden);
 
-    m->fields.v = calloc(count_lines(lines) + count_lines(hidden) + 1, sizeof(*m->fields.v));
+    m->fields.v = calloc(count_lines(lines) + count_lines(hidden) + 2, sizeof(*m->fields.v));
     if (m->fields.v == NULL)
         return ZQ_ENOMEM;
     add_fields(&m->fields, lines);
     add_fields(&m->fields, hidden);
+    if (age != NULL)
+        m->fields.v[m->fields.n++] = *age;
     return 0;
 }
 
@@ -142,7 +147,7 @@ int zq_merged_init(struct zq_merged *m, const struct zq_cache_response *not_modi
     if (error == 0)
         error = merge_hidden(&m->hidden, not_modified->fields, zq_entry_hidden(stored));
     if (error == 0)
-        error = parse(m);
+        error = parse(m, zq_fields_find(not_modified->fields, ZQ_SLICE("age"), NULL));
     if (error < 0)
         return error;
     m->response.status = stored->status;
