@@ -25,7 +25,7 @@ static unsigned trait_of(struct zq_slice name)
             return ZQ_REQUEST_ORIGINAL;
         return is(name, "if-range") ? ZQ_REQUEST_SELECTIVE : 0;
     case 13:
-        if (is(name, "x-rewrite-url"))
+        if (is(name, "x-rewrite-url") || is(name, "x-http-method"))
             return ZQ_REQUEST_OVERRIDE;
         if (is(name, "if-none-match"))
             return ZQ_REQUEST_SELECTIVE;
@@ -33,6 +33,8 @@ static unsigned trait_of(struct zq_slice name)
     case 14:
         return is(name, "x-original-url") ? ZQ_REQUEST_OVERRIDE : 0;
     case 17:
+        if (is(name, "x-method-override"))
+            return ZQ_REQUEST_OVERRIDE;
         return is(name, "if-modified-since") ? ZQ_REQUEST_SELECTIVE : 0;
     case 19:
         return is(name, "if-unmodified-since") ? ZQ_REQUEST_ORIGINAL : 0;

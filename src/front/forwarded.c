@@ -236,10 +236,39 @@ static void apply_host(struct zq_request *r, size_t hop)
             r->fields.v[i].value = host;
 }
 
+static bool is(struct zq_slice name, const char *literal)
+{
+    return memcmp(name.p, literal, name.n) == 0;
+}
+
+/* What proxies say of a request's client, host and scheme, and applications believe. By length
+ * first: this runs over every field of every request. */
 static bool is_forwarding_field(struct zq_slice name)
 {
-    return (name.n == 9 && memcmp(name.p, "forwarded", 9) == 0) ||
-           (name.n > 12 && memcmp(name.p, "x-forwarded-", 12) == 0);
+    if (name.n > 12 && memcmp(name.p, "x-forwarded-", 12) == 0)
+        return true;
+    switch (name.n) {
+    case 6:
+        return is(name, "x-host");
+    case 8:
+        return is(name, "x-scheme");
+    case 9:
+        return is(name, "forwarded") || is(name, "x-real-ip");
+    case 11:
+        return is(name, "x-client-ip");
+    case 12:
+        return is(name, "x-url-scheme");
+    case 13:
+        return is(name, "x-script-name");
+    case 14:
+        return is(name, "true-client-ip");
+    case 15:
+        return is(name, "x-original-host") || is(name, "front-end-https");
+    case 20:
+        return is(name, "x-http-host-override");
+    default:
+        return false;
+    }
 }
 
 bool forwarded_apply(const struct trusted_peers *peers, struct zq_request *r)
