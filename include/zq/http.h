@@ -23,7 +23,8 @@
  * In on_done no function of the exchange may be called any more. on_done may come from within
  * zq_exchange_start and _write when `end` is set or the content is not of its length, and from
  * within zq_exchange_error and _abort; never from within zq_exchange_want. Once a client has left
- * or was refused, what is written counts as accepted, and on_done is on its way.
+ * or was refused, or was cut off while whole responses in front are still on their way to it, what
+ * is written counts as accepted, and on_done is on its way.
  */
 #ifndef ZQ_HTTP_H
 #define ZQ_HTTP_H
@@ -71,7 +72,7 @@ struct zq_request {
 
 /* Why an exchange ended. Only COMPLETE means that the client can have the whole response. */
 #define ZQ_EXCHANGE_ENDS(X)                                                                        \
-    X(COMPLETE)  /* the response was handed to the kernel in full */                               \
+    X(COMPLETE)  /* the response was handed to the kernel in full, or joined to the next one's */  \
     X(GONE)      /* the client left: closed, reset */                                              \
     X(REFUSED)   /* zq answered for itself: 4xx or 5xx from this room */                           \
     X(TIMED_OUT) /* the client was too slow to send (408 was tried) or to take (cut) */            \

@@ -42,7 +42,7 @@ static void exchange_expired(struct zq_conn *conn)
     zq_exchange_expire(conn->exchange);
 }
 
-/* In the middle of a body: there is nothing to answer. */
+/* In the middle of a body: there is nothing to answer, but those in front of it. */
 static void exchange_finished(struct zq_conn *conn)
 {
     zq_exchange_cut(conn->exchange, ZQ_EXCHANGE_GONE);
@@ -112,6 +112,16 @@ static void on_expire(struct zq_timer *timer)
 
 /* ---- input ---- */
 
+/* Responses that were joined do not wait for an application. Whoever answered has sent them. */
+static void push_joined(struct zq_conn *conn)
+{
+    if (conn->state == ZQ_CONN_CLOSED)
+        return;
+    ZQ_ASSERT(conn->state == ZQ_CONN_EXCHANGE);
+    if (conn->exchange->phase == ZQ_RESPONSE_NONE)
+        zq_respond_drain(conn->exchange);
+}
+
 /* Gives the state what there is until it takes no more. Returns the bytes used. */
 static size_t feed(struct zq_conn *conn, struct zq_slice input)
 {
@@ -123,12 +133,15 @@ static size_t feed(struct zq_conn *conn, struct zq_slice input)
             zq_loop_defer(conn->server->loop, &conn->resume);
             break;
         }
+        conn->last_of_turn = requests >= REQUESTS_A_TURN;
         size_t step = state_of(conn)->feed(conn, zq_slice(input.p + used, input.n - used));
         if (step == 0)
             break;
         used += step;
     }
     conn->feeding = false;
+    if (conn->joined > 0)
+        push_joined(conn);
     return used;
 }
 
@@ -146,7 +159,7 @@ static void feed_kept(struct zq_conn *conn)
 static void fail(struct zq_conn *conn)
 {
     if (conn->state == ZQ_CONN_EXCHANGE)
-        zq_exchange_cut(conn->exchange, ZQ_EXCHANGE_GONE);
+        zq_exchange_drop(conn->exchange, ZQ_EXCHANGE_GONE);
     else
         zq_conn_close(conn, false);
 }

@@ -49,6 +49,7 @@ struct zq_conn {
     bool feeding;       /* input is being taken; whoever makes it possible to go on need not ask */
     bool fresh;         /* not a byte was ever read */
     uint8_t last_ones;  /* answered while draining, because a next one had been read */
+    bool last_of_turn;  /* the request that is being taken is the last before others come first */
     bool placed;        /* it has one of --limit-connections */
     bool skipped_crlf;  /* the one empty line before a request (RFC 9112 2.2) */
     bool peer_finished; /* the client has sent its last byte */
@@ -62,7 +63,8 @@ struct zq_conn {
     struct zq_peer *peer;              /* NULL until the first request */
     struct zq_http_exchange *exchange; /* in EXCHANGE and DISCARD */
     struct zq_buf in;                  /* read, and waiting */
-    struct zq_buf out;                 /* heads and chunk framing that the socket did not take */
+    struct zq_buf out;                 /* not sent yet: whole responses, then framing of the next */
+    size_t joined;                     /* bytes of `out` that are of whole responses */
     struct zq_head_scan scan;
     int64_t started_us; /* of the request being read */
     int64_t linger_until_ms;
@@ -113,6 +115,7 @@ struct zq_http_exchange {
     bool asked;                /* zq_exchange_want was called */
     bool message_complete;     /* the end was read */
     bool followed;             /* part of the next request was read with it */
+    bool next_is_whole;        /* its whole head was, and is taken at once */
     bool continue_pending;     /* 100 is owed when the content is asked for */
     bool client_keeps;         /* the client would send another request */
     bool large;                /* its head was: the arena's first block is not worth keeping */
@@ -205,11 +208,14 @@ void zq_http_server_check_empty(struct zq_http_server *server);
 
 struct zq_http_exchange *zq_exchange_new(struct zq_conn *conn); /* NULL when out of memory */
 void zq_exchange_free(struct zq_http_exchange *ex);
-/* The four ends below call on_done and free the exchange, or leave it to zq_body_discard. */
-/* The response was handed to the kernel: the connection goes on, or lingers. */
+/* The ends below call on_done and free the exchange, or leave it to zq_body_discard. */
+/* The response was handed to the kernel, or joined: the connection goes on, or lingers. */
 void zq_exchange_complete(struct zq_http_exchange *ex);
-/* The connection is closed, whatever was sent. */
+/* The connection is closed, whatever of this response was sent; but whole ones that were joined in
+ * front of it leave first, and until they have, the exchange is not over. */
 void zq_exchange_cut(struct zq_http_exchange *ex, enum zq_exchange_end end);
+/* The connection is closed at once: the client is gone, or takes nothing. */
+void zq_exchange_drop(struct zq_http_exchange *ex, enum zq_exchange_end end);
 /* zq answers by itself if nothing was started, and closes, lingering; otherwise it cuts. */
 void zq_exchange_refuse(struct zq_http_exchange *ex, unsigned status, enum zq_exchange_end end);
 void zq_exchange_expire(struct zq_http_exchange *ex);
@@ -260,6 +266,10 @@ bool zq_body_is_droppable(const struct zq_http_exchange *ex);
 
 /* ---- respond.c ---- */
 
+/* Sends what waits, as far as the socket takes it, and nothing else. True when all has gone. */
+bool zq_respond_drain(struct zq_http_exchange *ex);
+/* Takes back what was not sent of a response, nothing of which was: `out` is of those in front. */
+void zq_respond_withdraw(struct zq_http_exchange *ex, enum zq_exchange_end end);
 /* The socket takes bytes again. */
 void zq_respond_flush(struct zq_http_exchange *ex);
 /* Nothing the handler does makes a difference any more; on_done has come, or is on its way. */

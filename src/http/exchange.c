@@ -85,6 +85,14 @@ void zq_exchange_complete(struct zq_http_exchange *ex)
 
 void zq_exchange_cut(struct zq_http_exchange *ex, enum zq_exchange_end end)
 {
+    if (ex->conn->joined > 0)
+        zq_respond_withdraw(ex, end);
+    else
+        zq_exchange_drop(ex, end);
+}
+
+void zq_exchange_drop(struct zq_http_exchange *ex, enum zq_exchange_end end)
+{
     struct zq_conn *conn = ex->conn;
     /* Where the end of the connection would end the content, only a reset tells the client that
      * it is not the whole (RFC 9112 8). What a client did not take for so long is dropped, too. */
@@ -114,10 +122,10 @@ void zq_exchange_expire(struct zq_http_exchange *ex)
     if (ex->read_deadline_ms != 0 && ex->read_deadline_ms <= now) {
         zq_exchange_refuse(ex, 408, ZQ_EXCHANGE_TIMED_OUT);
     } else if (ex->write_deadline_ms != 0 && ex->write_deadline_ms <= now) {
-        zq_exchange_cut(ex, ZQ_EXCHANGE_TIMED_OUT);
+        zq_exchange_drop(ex, ZQ_EXCHANGE_TIMED_OUT);
     } else if (ex->gone_deadline_ms != 0 && ex->gone_deadline_ms <= now) {
         if (ex->gone_progress == ex->progress) {
-            zq_exchange_cut(ex, ZQ_EXCHANGE_GONE);
+            zq_exchange_drop(ex, ZQ_EXCHANGE_GONE);
             return;
         }
         ex->gone_progress = ex->progress;

@@ -81,8 +81,14 @@ static void announce(struct zq_http_exchange *ex)
     conn->server->handler->on_request(conn->server, &ex->pub);
 }
 
-/* `more`: something follows the head already. */
-static void accept_head(struct zq_conn *conn, struct zq_slice head, bool more)
+/* Whoever takes up `rest` begins an exchange at once: it is a whole head, or refused as one. */
+static bool is_next_head(struct zq_slice rest)
+{
+    return rest.n > 0 && rest.p[0] != '\r' && memmem(rest.p, rest.n, "\r\n\r\n", 4) != NULL;
+}
+
+/* `rest`: what follows the head already. */
+static void accept_head(struct zq_conn *conn, struct zq_slice head, struct zq_slice rest)
 {
     struct zq_http_exchange *ex = begin(conn);
     if (ex == NULL)
@@ -96,8 +102,9 @@ static void accept_head(struct zq_conn *conn, struct zq_slice head, bool more)
     }
     if (status == 0)
         status = zq_message_check(ex);
-    ex->followed = more && !ex->pub.request.has_body;
-    if (more)
+    ex->followed = rest.n > 0 && !ex->pub.request.has_body;
+    ex->next_is_whole = ex->followed && is_next_head(rest);
+    if (rest.n > 0)
         ex->continue_pending = false; /* the client does not wait for it (RFC 9110 10.1.1) */
     if (status == 0)
         announce(ex);
@@ -121,8 +128,9 @@ size_t zq_request_feed_head(struct zq_conn *conn, struct zq_slice input)
     }
     int64_t found = zq_head_scan(&conn->scan, input, conn->server->config);
     if (found > 0) {
-        accept_head(conn, zq_slice(input.p, (size_t)found), (size_t)found < input.n);
-        return (size_t)found;
+        size_t n = (size_t)found;
+        accept_head(conn, zq_slice(input.p, n), zq_slice(input.p + n, input.n - n));
+        return n;
     }
     if (found < 0) {
         zq_request_refuse_head(conn, input, (unsigned)-found, ZQ_EXCHANGE_REFUSED);

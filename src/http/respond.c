@@ -12,7 +12,7 @@
 #define IOV_MOST 64
 #define CHUNK_SIZE_MAX 20 /* 16 digits, CRLF, and a NUL */
 
-/* What one sendmsg offers: framing, content, framing. */
+/* What one sendmsg offers: framing, content, framing. v[0] is for what waits in front of it. */
 struct vec {
     struct iovec v[IOV_MOST];
     int n;
@@ -23,7 +23,7 @@ struct vec {
 /* Not the whole of it is zeroed: that would cost more than all else here. */
 static void vec_init(struct vec *vec)
 {
-    vec->n = 0;
+    vec->n = 1;
     vec->bytes = 0;
 }
 
@@ -67,35 +67,43 @@ static void made_progress(struct zq_http_exchange *ex, size_t n)
     ex->write_deadline_ms = 0; /* it starts anew */
 }
 
-/* Sends what is waiting. True when nothing is any more. */
-static bool drain_out(struct zq_http_exchange *ex)
-{
-    struct zq_conn *conn = ex->conn;
-    if (conn->out.n > 0 && !conn->broken) {
-        struct iovec v = {zq_buf_data(&conn->out), conn->out.n};
-        size_t sent = transmit(conn, &v, 1);
-        zq_buf_consume(&conn->out, sent);
-        made_progress(ex, sent);
-        if (conn->out.n == 0)
-            zq_buf_fini(&conn->out);
-    }
-    return conn->out.n == 0;
-}
-
+/* What waits goes first, in the same sendmsg. Returns the bytes of `vec` that were sent. */
 static size_t send_vec(struct zq_http_exchange *ex, struct vec *vec)
 {
-    if (ex->conn->broken || !drain_out(ex))
+    struct zq_conn *conn = ex->conn;
+    size_t waiting = conn->out.n;
+    if (conn->broken)
         return 0;
-    size_t sent = transmit(ex->conn, vec->v, vec->n);
+    if (waiting == 0) {
+        size_t sent = transmit(conn, vec->v + 1, vec->n - 1);
+        made_progress(ex, sent);
+        return sent;
+    }
+    vec->v[0] = (struct iovec){zq_buf_data(&conn->out), waiting};
+    size_t sent = transmit(conn, vec->v, vec->n);
+    size_t first = sent < waiting ? sent : waiting;
     made_progress(ex, sent);
-    return sent;
+    zq_buf_consume(&conn->out, first);
+    conn->joined -= first < conn->joined ? first : conn->joined;
+    if (conn->out.n == 0)
+        zq_buf_fini(&conn->out);
+    return sent - first;
+}
+
+bool zq_respond_drain(struct zq_http_exchange *ex)
+{
+    struct vec vec;
+    vec_init(&vec);
+    if (ex->conn->out.n > 0)
+        send_vec(ex, &vec);
+    return ex->conn->out.n == 0;
 }
 
 /* Copies bytes [from, to) of what was offered to wait for the socket. */
 static void stash(struct zq_conn *conn, const struct vec *vec, size_t from, size_t to)
 {
     size_t at = 0;
-    for (int i = 0; i < vec->n && at < to; i++) {
+    for (int i = 1; i < vec->n && at < to; i++) {
         size_t n = vec->v[i].iov_len;
         size_t skip = from > at ? from - at : 0;
         size_t end = to - at < n ? to - at : n;
@@ -104,6 +112,40 @@ static void stash(struct zq_conn *conn, const struct vec *vec, size_t from, size
             fall_apart(conn);
         at += n;
     }
+}
+
+/* ---- joining the responses of pipelined requests ---- */
+
+/* Of one response, and of all that wait: what is longer is sent by itself, uncopied. */
+#define JOIN_MAX (8u << 10)
+#define JOINED_MAX (64u << 10)
+
+/* The last of a response, and the next exchange begins as soon as this one is over: it sends both,
+ * or what was joined is sent when all input was taken. */
+static bool may_join(const struct zq_http_exchange *ex, const struct vec *vec)
+{
+    const struct zq_conn *conn = ex->conn;
+    return ex->next_is_whole && conn->feeding && !conn->last_of_turn && ex->keep && !conn->broken &&
+           vec->bytes <= JOIN_MAX && conn->out.n + vec->bytes <= JOINED_MAX;
+}
+
+static void join(struct zq_conn *conn, const struct vec *vec)
+{
+    if (conn->out.n == 0)
+        zq_buf_reserve(&conn->out, JOIN_MAX); /* at once, where there is memory */
+    stash(conn, vec, 0, vec->bytes);
+    conn->joined = conn->out.n;
+}
+
+void zq_respond_withdraw(struct zq_http_exchange *ex, enum zq_exchange_end end)
+{
+    struct zq_conn *conn = ex->conn;
+    conn->out.n = conn->joined;
+    ex->outcome = end;
+    ex->refused = true;
+    ex->keep = ex->blocked = false;
+    ex->phase = ZQ_RESPONSE_WRITTEN;
+    zq_respond_flush(ex);
 }
 
 /* ---- content ---- */
@@ -189,9 +231,14 @@ static bool send_once(struct zq_http_exchange *ex, struct vec *vec, struct curso
     size_t framing = vec->bytes;
     uint64_t most = ex->framing == ZQ_FRAMING_CHUNKED ? ex->chunk_left : UINT64_MAX;
     size_t content = add_content(vec, cursor, most);
-    end_chunk(ex, vec, content, end && content == cursor->left);
+    bool last = end && content == cursor->left;
+    end_chunk(ex, vec, content, last);
 
-    size_t sent = vec->bytes > 0 ? send_vec(ex, vec) : 0;
+    size_t sent = vec->bytes;
+    if (last && may_join(ex, vec))
+        join(ex->conn, vec);
+    else if (vec->bytes > 0)
+        sent = send_vec(ex, vec);
     size_t taken = sent > framing ? sent - framing : 0;
     if (taken > content)
         taken = content;
@@ -208,7 +255,7 @@ static void finish(struct zq_http_exchange *ex)
 {
     ex->phase = ZQ_RESPONSE_WRITTEN;
     ex->blocked = false;
-    if (!ex->conn->broken && ex->conn->out.n == 0)
+    if (!ex->conn->broken && ex->conn->out.n == ex->conn->joined)
         zq_exchange_complete(ex);
 }
 
@@ -384,14 +431,14 @@ void zq_exchange_interim(struct zq_exchange *exchange, struct zq_slice block)
 {
     struct zq_http_exchange *ex = zq_exchange_of(exchange);
     struct zq_conn *conn = ex->conn;
-    if (zq_respond_is_over(ex) || ex->phase != ZQ_RESPONSE_NONE || conn->out.n > 0 ||
+    if (zq_respond_is_over(ex) || ex->phase != ZQ_RESPONSE_NONE || conn->out.n > conn->joined ||
         ex->pub.request.version_minor == 0)
         return;
     zq_conn_enter(conn);
     if (zq_buf_append(&conn->out, block.p, block.n) != 0 ||
         zq_buf_append(&conn->out, "\r\n", 2) != 0)
         fall_apart(conn);
-    drain_out(ex);
+    zq_respond_drain(ex);
     zq_conn_leave(conn);
 }
 
@@ -409,7 +456,7 @@ void zq_exchange_want(struct zq_exchange *exchange, uint64_t bytes)
         struct zq_slice text = ZQ_SLICE("HTTP/1.1 100 Continue\r\n\r\n");
         if (zq_buf_append(&conn->out, text.p, text.n) != 0)
             fall_apart(conn);
-        drain_out(ex);
+        zq_respond_drain(ex);
     }
     ex->continue_pending = false;
     zq_conn_resume(conn);
@@ -419,7 +466,7 @@ void zq_exchange_want(struct zq_exchange *exchange, uint64_t bytes)
 void zq_respond_flush(struct zq_http_exchange *ex)
 {
     struct zq_conn *conn = ex->conn;
-    if (!drain_out(ex) || conn->broken)
+    if (!zq_respond_drain(ex) || conn->broken)
         return;
     if (ex->phase == ZQ_RESPONSE_WRITTEN) {
         zq_exchange_complete(ex);

@@ -31,7 +31,7 @@ static void close_all(struct zq_http_server *server)
         ZQ_ASSERT(conn->inside == 0); /* not from within a callback */
         zq_conn_enter(conn);
         if (conn->state == ZQ_CONN_EXCHANGE)
-            zq_exchange_cut(conn->exchange, ZQ_EXCHANGE_CUT);
+            zq_exchange_drop(conn->exchange, ZQ_EXCHANGE_CUT);
         else
             zq_conn_close(conn, false);
         zq_conn_leave(conn);

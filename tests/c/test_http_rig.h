@@ -47,7 +47,9 @@ static struct rig {
 } rig;
 
 /* The kernel's sendmsg, but short when the test says so: at most so many bytes are taken, and none
- * every other time. */
+ * every other time; or none at all. */
+static unsigned sends;
+static bool socket_is_full;
 static size_t send_at_most;
 static bool refuse_this_time;
 ssize_t sendmsg(int fd, const struct msghdr *message, int flags);
@@ -58,6 +60,11 @@ ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
     struct msghdr less = *message;
     size_t left = send_at_most;
     assert_true(message->msg_iovlen <= ZQ_ARRAY_SIZE(v));
+    sends++;
+    if (socket_is_full) {
+        errno = EAGAIN;
+        return -1;
+    }
     if (send_at_most == 0)
         return syscall(SYS_sendmsg, fd, message, flags);
     refuse_this_time = !refuse_this_time;
@@ -507,6 +514,7 @@ static inline int set_up(void **state)
     (void)state;
     memset(&rig, 0, sizeof(rig));
     send_at_most = 0;
+    socket_is_full = false;
     rig.client = -1;
     zq_config_init(&rig.config);
     rig.config.date_header = rig.config.server_header = false;
