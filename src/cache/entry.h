@@ -51,9 +51,7 @@ static inline const char *zq_segment_data(const struct zq_segment *segment)
                          : (const char *)(segment + 1);
 }
 #define ZQ_SEGMENT_MIN 4096u
-#define ZQ_SEGMENT_MAX (64u << 10)
-/* A stored response of known length is one segment up to this. */
-#define ZQ_SEGMENT_WHOLE_MAX (1u << 20)
+#define ZQ_SEGMENT_MAX (64u << 10) /* room is made for one at a time, so that this takes no ms */
 
 /* A copy of the leader's request, made when it leaves others behind: the head is judged by it. */
 struct zq_request_copy {

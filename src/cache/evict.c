@@ -9,7 +9,7 @@
 #include "cache/entry.h"
 #include "cache/store.h"
 
-#define WALK_MAX 256
+#define WALK_MAX 128
 /* Walks and looks for marks without success after which there is no room: every shard is asked. */
 #define BARREN_MAX ZQ_STORE_SHARDS
 

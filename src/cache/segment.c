@@ -11,8 +11,7 @@ static size_t next_size(const struct zq_entry *entry, size_t need)
 
     if (entry->content_length >= 0 && !entry->no_content) {
         uint64_t left = (uint64_t)entry->content_length - entry->length;
-        size_t bound = entry->retained ? ZQ_SEGMENT_WHOLE_MAX : ZQ_SEGMENT_MAX;
-        size = left < bound ? (size_t)left : bound;
+        size = left < ZQ_SEGMENT_MAX ? (size_t)left : ZQ_SEGMENT_MAX;
     } else if (entry->tail != NULL) {
         size = entry->tail->size < ZQ_SEGMENT_MAX / 2 ? entry->tail->size * 2 : ZQ_SEGMENT_MAX;
     }
