@@ -8,15 +8,16 @@
 
 BENCH_C     := build/bench/limit build/bench/rate
 BENCH_MICRO := $(patsubst bench/micro/%.c,build/bench/micro/%,$(wildcard bench/micro/replay_*.c))
+BENCH_STORE := $(patsubst bench/store/%.c,build/bench/store/%,$(wildcard bench/store/*.c))
 BENCH_CC    := $(CC) -D_GNU_SOURCE -std=gnu11 -O2 -g -Wall -Wextra -Wshadow -Wno-unused-parameter -Werror -pthread
 BENCH_RUN    = $(PYTHON) -m bench run $(if $(ONLY),--only '$(ONLY)') $(if $(ROUTES),--routes '$(ROUTES)') \
                $(if $(CONTESTANTS),--contestants '$(CONTESTANTS)') $(if $(CONNS),--conns '$(CONNS)') \
                $(if $(SECS),--secs '$(SECS)') $(if $(ROUNDS),--rounds '$(ROUNDS)') $(if $(FRESH),--fresh)
 
-QUIET_GOALS += bench bench-% $(BENCH_C) $(BENCH_MICRO) $O/libllhttp.a
+QUIET_GOALS += bench bench-% $(BENCH_C) $(BENCH_MICRO) $(BENCH_STORE) $O/libllhttp.a
 
 .PHONY: bench bench-quick bench-full bench-setup bench-compare bench-report bench-readme \
-        bench-micro bench-micro-compare bench-requirements
+        bench-store bench-micro bench-micro-compare bench-requirements
 
 bench: bench-setup
 	$(BENCH_RUN) --fresh
@@ -36,6 +37,10 @@ bench-report:
 	@$(PYTHON) -m bench report $(RESULTS)
 bench-readme:
 	@$(PYTHON) -m bench readme $(RESULTS)
+
+bench-store:
+	@$(MAKE) --no-print-directory BUILD=release $(BENCH_STORE)
+	@$(PYTHON) -m bench store
 
 bench-micro:
 	@bench/setup micro
@@ -59,3 +64,6 @@ build/bench/%: bench/%.c
 build/bench/micro/%: bench/micro/%.c bench/micro/replay.h build/release/libzq.a build/release/libllhttp.a
 	@mkdir -p $(@D)
 	@$(BENCH_CC) -Iinclude -Isrc -isystem $(LLHTTP)/include -o $@ $< build/release/libzq.a build/release/libllhttp.a $(LIBRARIES)
+build/bench/store/%: bench/store/%.c bench/store/store.h build/release/libzq.a
+	@mkdir -p $(@D)
+	@$(BENCH_CC) -Iinclude -o $@ $< build/release/libzq.a $(LIBRARIES) -lm
