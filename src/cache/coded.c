@@ -145,9 +145,9 @@ void zq_coded_choose(struct zq_reader *reader)
         return;
     struct zq_accepted accepted = zq_coding_accepted(&reader->request);
     size_t n = zq_coding_rank(&accepted, zq_coder_rules(coder), ranked);
-    if (n > 0)
+    size_t i = 0;
+    while (i < n && !use(reader, ranked[i]))
+        i++;
+    if (n > 0 && i > 0)
         zq_coder_ask(coder, entry, ranked[0]);
-    for (size_t i = 0; i < n; i++)
-        if (use(reader, ranked[i]))
-            return;
 }
