@@ -323,6 +323,19 @@ bool zq_cache_sweep(struct zq_cache *cache);
  * first. */
 void zq_cache_switch(struct zq_cache *cache, bool on);
 
+/* Requests whose URL matches such a glob (see ZQ_PURGES) are passed on in the same way. `text`: as
+ * zq_bypass_fault likes it. */
+#define ZQ_BYPASS_MAX 64                           /* at a time */
+#define ZQ_BYPASS_TEXT_MAX 1000                    /* bytes of one */
+const char *zq_bypass_fault(struct zq_slice text); /* NULL, or what is wrong, for a person */
+/* 0, also when it was there; ZQ_EINVAL, ZQ_ELIMIT or ZQ_ENOMEM. */
+int zq_cache_bypass(struct zq_cache *cache, struct zq_slice text);
+/* 0; ZQ_EINVAL, also when it was not there; ZQ_ENOMEM. */
+int zq_cache_unbypass(struct zq_cache *cache, struct zq_slice text);
+/* The globs as they are compared, the oldest first; `each` may call nothing of the cache's. */
+void zq_cache_bypasses(struct zq_cache *cache, void (*each)(struct zq_slice text, void *argument),
+                       void *argument);
+
 /* Since the cache was made, but for the first group, which is now. */
 #define ZQ_CACHE_STATS(X)                                                                          \
     X(size)             /* bytes */                                                                \
@@ -331,6 +344,7 @@ void zq_cache_switch(struct zq_cache *cache, bool on);
     X(compressed)       /* stored in a content coding, besides */                                  \
     X(compressed_bytes) /* of those, of content */                                                 \
     X(tags)             /* known */                                                                \
+    X(bypass)           /* globs in force */                                                       \
     X(sweeping)         /* purges that the sweep is not done with */                               \
     X(hits)                                                                                        \
     X(joined) /* answered by the fetch of another request */                                       \

@@ -7,8 +7,8 @@
  *
  * A worker's life:  CONFIG → (imports, lifespan startup) → READY | exit
  *                   LINKS for each front it shall serve; STOP → lifespan shutdown → exit 0
- * The front's life: CONFIG, LISTENER…, TOKEN?, START → READY; WORKER/WORKER_DEAD/GENERATION as
- *                   workers come and go; DRAIN → finishes what is in flight → exit 0
+ * The front's life: CONFIG, LISTENER…, TOKEN?, STATE?, START → READY; WORKER/WORKER_DEAD/GENERATION
+ * as workers come and go; DRAIN → finishes what is in flight → exit 0
  */
 #ifndef ZQ_CONTROL_H
 #define ZQ_CONTROL_H
@@ -35,6 +35,7 @@
     X(WORKER_BAD) /* front → super: it broke the wire protocol or closed a link; text says how */ \
     X(DRAIN)      /* super → front: stop accepting, finish; value: milliseconds left */           \
     X(STOP)  /* super → worker: finish tasks, lifespan shutdown, exit; value: milliseconds */     \
+    X(STATE) /* front → super → the next front: text is what an operator has changed */         \
     X(TOKEN) /* super → front: text is what admin requests over TCP have to show */
 
 enum zq_control_type {

@@ -64,6 +64,7 @@ struct zq_cache *zq_cache_new(uint64_t size_bytes)
     cache->size = size_bytes;
     cache->object_max = size_bytes / ZQ_STORE_OBJECT_SHARE;
     cache->mark_bytes_max = (size_t)(size_bytes / ZQ_STORE_MARKS_SHARE / ZQ_STORE_SHARDS);
+    zq_bypass_init(&cache->bypass);
     zq_lock_init(&cache->queue.lock, ZQ_LOCK_QUEUE);
     zq_list_init(&cache->queue.variants);
     cache->queue.hand = &cache->queue.variants;
@@ -104,6 +105,7 @@ void zq_cache_free(struct zq_cache *cache)
         zq_lock_fini(&cache->shards[i].lock);
         free(cache->shards[i].buckets);
     }
+    zq_bypass_fini(&cache->bypass);
     zq_lock_fini(&cache->queue.lock);
     zq_purges_fini(cache);
     ZQ_ASSERT(atomic_load(&cache->used) == 0);
@@ -538,7 +540,13 @@ int zq_cache_get(struct zq_cache *cache, const struct zq_cache_request *request,
     };
     if (cache->rules.directives)
         zq_policy_asked(request->fields, &l.asked);
-    int verdict = decide(&l, writer);
+    int verdict;
+    if (zq_bypass_matches(&cache->bypass, l.key)) {
+        l.forward = ZQ_FORWARD_BYPASS;
+        verdict = pass(reader, writer);
+    } else {
+        verdict = decide(&l, writer);
+    }
     *forward = l.forward;
     if (key != small)
         zq_cache_dealloc(key, bound);

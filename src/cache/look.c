@@ -32,6 +32,7 @@ void zq_cache_stat(struct zq_cache *cache, struct zq_cache_stat *out)
         .on = cache->size > 0 && !atomic_load_explicit(&cache->off, memory_order_relaxed),
         .size = cache->size,
         .used = zq_cache_used(cache),
+        .bypass = atomic_load_explicit(&cache->bypass.n, memory_order_relaxed),
         .compressed = atomic_load_explicit(&cache->compressed, memory_order_acquire),
         .compressed_bytes = atomic_load_explicit(&cache->compressed_bytes, memory_order_relaxed),
         .purges = atomic_load_explicit(&purges->number, memory_order_relaxed),

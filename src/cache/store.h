@@ -8,6 +8,7 @@
 #ifndef ZQ_CACHE_STORE_H
 #define ZQ_CACHE_STORE_H
 
+#include "cache/bypass.h"
 #include "cache/lock.h"
 #include "cache/purge.h"
 #include "zq/cache.h"
@@ -58,6 +59,7 @@ struct zq_cache {
     struct zq_shard shards[ZQ_STORE_SHARDS];
     struct zq_queue queue;
     struct zq_purges purges;
+    struct zq_bypass bypass;
     struct zq_coder *coder; /* NULL: nothing is compressed */
     atomic_uint_least64_t compressed, compressed_bytes;
     atomic_bool off;

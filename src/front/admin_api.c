@@ -1,5 +1,6 @@
 /* What the admin listener answers: PURGE, POST /purge, and /cache/…. */
 #include "front/admin.h"
+#include "front/admin_bypass.h"
 #include "front/json.h"
 #include "front/purge.h"
 #include "zq/log.h"
@@ -388,8 +389,7 @@ static void on_switch(struct front *front, const struct admin_request *request,
         admin_fail(request, reply, 409, "on", "this zq was started without a cache");
         return;
     }
-    zq_cache_switch(front->cache, on);
-    zq_log(ZQ_LOG_INFO, "the cache was switched %s", on ? "on" : "off");
+    operator_switch(front, on);
     reply->status = 200;
     if (request->plain)
         put(reply, "the cache is %s\n", on ? "on" : "off");
@@ -415,9 +415,15 @@ static const struct route {
     const char *method, *path;
     void (*answer)(struct front *, const struct admin_request *, struct admin_reply *);
 } routes[] = {
-    {"POST", "/purge", on_post_purge}, {"GET", "/cache/stat", on_stat},
-    {"GET", "/cache/ls", on_ls},       {"GET", "/cache/show", on_show},
-    {"POST", "/cache/on", on_on},      {"POST", "/cache/off", on_off},
+    {"POST", "/purge", on_post_purge},
+    {"GET", "/cache/stat", on_stat},
+    {"GET", "/cache/ls", on_ls},
+    {"GET", "/cache/show", on_show},
+    {"POST", "/cache/on", on_on},
+    {"POST", "/cache/off", on_off},
+    {"GET", "/cache/bypass", admin_on_bypass},
+    {"POST", "/cache/bypass/add", admin_on_bypass_add},
+    {"POST", "/cache/bypass/rm", admin_on_bypass_rm},
 };
 
 void admin_answer(struct front *front, const struct admin_request *request,
@@ -441,5 +447,6 @@ void admin_answer(struct front *front, const struct admin_request *request,
         return;
     }
     admin_fail(request, reply, 404, "the path",
-               "is none of /purge, /cache/stat, /cache/ls, /cache/show, /cache/on, /cache/off");
+               "is none of /purge, /cache/stat, /cache/ls, /cache/show, /cache/on, /cache/off, "
+               "/cache/bypass, /cache/bypass/add, /cache/bypass/rm");
 }

@@ -1,6 +1,7 @@
 #include "front/front.h"
 
 #include "front/admin.h"
+#include "front/admin_bypass.h"
 #include "front/purge.h"
 #include "zq/front.h"
 #include "zq/log.h"
@@ -52,8 +53,28 @@ static void set_token(struct front *front, struct zq_slice text)
         die("token", ZQ_ENOMEM);
 }
 
-/* CONFIG, LISTENER…, perhaps TOKEN, START. */
-static void await_start(struct front *front, struct zq_config *config)
+static void keep_state(struct zq_buf *state, struct zq_slice text)
+{
+    if (zq_buf_append(state, text.p, text.n) < 0)
+        die("state", ZQ_ENOMEM);
+}
+
+static void restore(struct front *front, struct zq_buf *state)
+{
+    const char *bad = operator_restore(front, state->n > 0 ? zq_slice(zq_buf_data(state), state->n)
+                                                           : (struct zq_slice){0});
+
+    zq_buf_fini(state);
+    if (bad == NULL)
+        return;
+    const char *fault = zq_bypass_fault(zq_slice_str(bad));
+    zq_log(ZQ_LOG_CRITICAL, "--cache-bypass: `%.200s` %s", bad,
+           fault != NULL ? fault : "is one too many");
+    exit(1);
+}
+
+/* CONFIG, LISTENER…, perhaps TOKEN and STATE, START. */
+static void await_start(struct front *front, struct zq_config *config, struct zq_buf *state)
 {
     static char text[ZQ_CONTROL_TEXT_MAX];
     struct zq_control m;
@@ -68,6 +89,8 @@ static void await_start(struct front *front, struct zq_config *config)
             add_listener(front, &m);
         else if (m.type == ZQ_CONTROL_TOKEN)
             set_token(front, m.text);
+        else if (m.type == ZQ_CONTROL_STATE)
+            keep_state(state, m.text);
         else if (m.type == ZQ_CONTROL_START && front->config != NULL)
             return;
         else
@@ -173,6 +196,7 @@ int zq_front_main(void)
 {
     static struct front front; /* large: not for the stack */
     static struct zq_config config;
+    struct zq_buf state = {0};
 
     zq_memory_keep(256 << 10, 2 << 20);
     zq_log_init("front", ZQ_LOG_INFO);
@@ -182,8 +206,9 @@ int zq_front_main(void)
     signal(SIGTERM, SIG_IGN);
     signal(SIGINT, SIG_IGN);
     signal(SIGHUP, SIG_IGN);
-    await_start(&front, &config);
+    await_start(&front, &config, &state);
     make_shared(&front);
+    restore(&front, &state);
     front_purge_init(&front);
     start_threads(&front);
     int error = front_control_start(&front, front.threads[0].loop);

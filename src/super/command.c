@@ -32,7 +32,11 @@ static const char cache_help[] =
     "  stat       Show how much is stored, and how it is used\n"
     "  show URL   Show what is stored for an absolute URL\n"
     "  off        Pass all requests on; what is stored stays\n"
-    "  on         Use the cache again\n";
+    "  on         Use the cache again\n"
+    "  bypass add PATTERN\n"
+    "             The same for URLs that match as a whole: /path or http://host/path, where *\n"
+    "             stands for any run of characters\n"
+    "  bypass rm PATTERN, bypass ls\n";
 
 static int usage_error(const char *command, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
@@ -273,11 +277,41 @@ static int show(const char *admin_uds, const char *url)
     return status;
 }
 
-static int run_cache(const char *command, const char *operand, const char *admin_uds)
+static int change_bypass(const char *admin_uds, const char *target, const char *pattern)
 {
-    static const char *const words[] = {"ls", "stat", "show", "off", "on"};
+    struct zq_buf body = {0};
+
+    zq_buf_append(&body, "{\"pattern\": ", 12);
+    put_string(&body, pattern);
+    zq_buf_append(&body, "}", 1);
+    int status = ask_once("cache", admin_uds, "POST", target, zq_slice(zq_buf_data(&body), body.n));
+    zq_buf_fini(&body);
+    return status;
+}
+
+static int run_bypass(const char *verb, const char *pattern, const char *admin_uds)
+{
+    bool lists = verb != NULL && strcmp(verb, "ls") == 0;
+
+    if (lists && pattern == NULL)
+        return ask_once("cache", admin_uds, "GET", "/cache/bypass", (struct zq_slice){0});
+    if (!lists && pattern != NULL && strcmp(verb, "add") == 0)
+        return change_bypass(admin_uds, "/cache/bypass/add", pattern);
+    if (!lists && pattern != NULL && strcmp(verb, "rm") == 0)
+        return change_bypass(admin_uds, "/cache/bypass/rm", pattern);
+    return usage_error("cache", "bypass takes ls, add PATTERN or rm PATTERN");
+}
+
+static int run_cache(const char *const given[3], const char *admin_uds)
+{
+    static const char *const words[] = {"ls", "stat", "show", "off", "on", "bypass"};
+    const char *command = given[0], *operand = given[1];
     const struct zq_slice nothing = {0};
 
+    if (strcmp(command, "bypass") == 0)
+        return run_bypass(operand, given[2], admin_uds);
+    if (given[2] != NULL)
+        return usage_error("cache", "`%s` is one argument too many", given[2]);
     if (operand != NULL && strcmp(command, "show") != 0)
         return usage_error("cache", "`%s` is one argument too many", operand);
     if (strcmp(command, "ls") == 0)
@@ -299,7 +333,7 @@ static int run_cache(const char *command, const char *operand, const char *admin
 
 int zq_command_cache(int argc, char **argv)
 {
-    const char *words[2] = {NULL, NULL}, *admin_uds = "", *value;
+    const char *words[3] = {NULL, NULL, NULL}, *admin_uds = "", *value;
     size_t n = 0;
 
     for (int i = 0; i < argc; i++) {
@@ -313,13 +347,13 @@ int zq_command_cache(int argc, char **argv)
             return shown();
         } else if (argv[i][0] == '-') {
             return usage_error("cache", "there is no option `%s`", argv[i]);
-        } else if (n == 2) {
+        } else if (n == ZQ_ARRAY_SIZE(words)) {
             return usage_error("cache", "`%s` is one argument too many", argv[i]);
         } else {
             words[n++] = argv[i];
         }
     }
     if (n == 0)
-        return usage_error("cache", "what? Give ls, stat, show, off or on");
-    return run_cache(words[0], words[1], admin_uds);
+        return usage_error("cache", "what? Give ls, stat, show, off, on or bypass");
+    return run_cache(words, admin_uds);
 }

@@ -55,6 +55,10 @@ static int introduce(struct super *s)
         rc = super_front_send(
             s, &(struct zq_control){.type = ZQ_CONTROL_TOKEN,
                                     .text = zq_slice_str(s->listeners->admin_token)});
+    if (rc == 0 && s->state_text.n)
+        rc = super_front_send(s, &(struct zq_control){.type = ZQ_CONTROL_STATE,
+                                                      .text = zq_slice(zq_buf_data(&s->state_text),
+                                                                       s->state_text.n)});
     return rc ? rc : super_front_send(s, &(struct zq_control){.type = ZQ_CONTROL_START});
 }
 
@@ -108,12 +112,21 @@ static void on_worker_bad(struct worker *w, struct zq_slice text)
     worker_kill(w);
 }
 
+static void keep_state(struct super *s, struct zq_slice text)
+{
+    zq_buf_consume(&s->state_text, s->state_text.n);
+    if (zq_buf_append(&s->state_text, text.p, text.n) < 0)
+        zq_log(ZQ_LOG_WARNING, "no memory to keep what was changed at run time");
+}
+
 static void on_message(struct super *s, const struct zq_control *message)
 {
     struct worker *w = worker_find(s, message->worker);
 
     if (message->type == ZQ_CONTROL_READY)
         on_ready(s);
+    else if (message->type == ZQ_CONTROL_STATE)
+        keep_state(s, message->text);
     else if (!w)
         return; /* it died while the front wrote */
     else if (message->type == ZQ_CONTROL_WORKER_IDLE)

@@ -89,6 +89,7 @@ struct super {
     struct zq_listeners *listeners;
     const struct zq_limits *limits;
     struct zq_buf config_text; /* zq_config_dump, for every child */
+    struct zq_buf state_text;  /* what a front wants the next one to know; super does not read it */
     enum super_phase phase;
     int exit_status;
     int64_t stop_deadline_ms; /* of the graceful stop; 0: none */

@@ -351,6 +351,7 @@ int zq_supervise(const struct zq_config *config, struct zq_listeners *listeners,
             zq_log(ZQ_LOG_INFO, "stopped");
     }
     zq_buf_fini(&s.config_text);
+    zq_buf_fini(&s.state_text);
     free(s.slots);
     if (s.signals >= 0)
         close(s.signals);

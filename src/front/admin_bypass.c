@@ -1,0 +1,182 @@
+#include "front/admin_bypass.h"
+
+#include "front/json.h"
+#include "zq/log.h"
+
+#include <stdio.h>
+
+/* ---- what super keeps ---- */
+
+static void put_line(struct zq_slice text, void *argument)
+{
+    struct zq_buf *out = argument;
+
+    zq_buf_append(out, text.p, text.n);
+    zq_buf_append(out, "\n", 1);
+}
+
+static void tell_super(struct front *front)
+{
+    struct zq_cache_stat stat;
+    struct zq_buf text = {0};
+
+    _Static_assert((ZQ_BYPASS_MAX + 1) * (ZQ_BYPASS_TEXT_MAX + 1) < ZQ_CONTROL_TEXT_MAX,
+                   "all rules fit into one message");
+    if (zq_buf_reserve(&text, ZQ_CONTROL_TEXT_MAX) == NULL) {
+        zq_log(ZQ_LOG_WARNING, "no memory to tell super of the rules: a new front will not know");
+        return;
+    }
+    zq_cache_stat(front->cache, &stat);
+    put_line(stat.on ? ZQ_SLICE("on") : ZQ_SLICE("off"), &text);
+    zq_cache_bypasses(front->cache, put_line, &text);
+    zq_buf_append(&text, "", 1);
+    front_report(ZQ_CONTROL_STATE, NULL, zq_buf_data(&text));
+    zq_buf_fini(&text);
+}
+
+static struct zq_slice take_line(struct zq_slice *text)
+{
+    const char *end = memchr(text->p, '\n', text->n);
+    size_t n = end != NULL ? (size_t)(end - text->p) : text->n, skip = n + (end != NULL);
+    struct zq_slice line = zq_slice(text->p, n);
+
+    *text = zq_slice(text->p + skip, text->n - skip);
+    return line;
+}
+
+const char *operator_restore(struct front *front, struct zq_slice state)
+{
+    const struct zq_strings *rules = &front->config->cache_bypass;
+
+    if (state.n > 0) {
+        zq_cache_switch(front->cache, zq_slice_eq(take_line(&state), ZQ_SLICE("on")));
+        while (state.n > 0)
+            zq_cache_bypass(front->cache, take_line(&state));
+        return NULL;
+    }
+    for (size_t i = 0; i < rules->n; i++)
+        if (zq_cache_bypass(front->cache, zq_slice_str(rules->v[i])) < 0)
+            return rules->v[i];
+    return NULL;
+}
+
+void operator_switch(struct front *front, bool on)
+{
+    zq_cache_switch(front->cache, on);
+    zq_log(ZQ_LOG_INFO, "the cache was switched %s", on ? "on" : "off");
+    tell_super(front);
+}
+
+/* ---- what is answered ---- */
+
+struct listing {
+    const struct admin_request *request;
+    struct zq_buf text;
+    size_t n;
+    bool no_memory;
+};
+
+static void put(struct listing *l, const char *text)
+{
+    if (zq_buf_append(&l->text, text, strlen(text)) < 0)
+        l->no_memory = true;
+}
+
+static void put_rule(struct zq_slice text, void *argument)
+{
+    struct listing *l = argument;
+    int error;
+
+    if (l->request->plain) {
+        error = zq_buf_append(&l->text, text.p, text.n);
+        put(l, "\n");
+    } else {
+        put(l, l->n++ > 0 ? ", " : "");
+        error = json_put(&l->text, text);
+    }
+    l->no_memory |= error < 0;
+}
+
+void admin_on_bypass(struct front *front, const struct admin_request *request,
+                     struct admin_reply *reply)
+{
+    struct listing l = {.request = request};
+
+    if (!request->plain)
+        put(&l, "{\"bypass\": [");
+    zq_cache_bypasses(front->cache, put_rule, &l);
+    if (!request->plain)
+        put(&l, "]}\n");
+    reply->status = 200;
+    reply->text = l.text;
+    reply->no_memory |= l.no_memory;
+}
+
+/* The body's patterns; false when it was answered. */
+static bool read_patterns(const struct admin_request *request, struct admin_reply *reply,
+                          struct json_member *patterns)
+{
+    size_t n;
+    const char *fault = json_read(request->body, request->arena, patterns, 1, ZQ_BYPASS_MAX, &n);
+
+    if (fault != NULL)
+        admin_fail(request, reply, 400, "the content", fault);
+    else if (n == 0 || patterns->kind != JSON_STRINGS ||
+             !zq_slice_eq(patterns->name, ZQ_SLICE("pattern")))
+        admin_fail(request, reply, 400, "the content", "has no \"pattern\"");
+    else
+        return true;
+    return false;
+}
+
+static void fail(const struct admin_request *request, struct admin_reply *reply, int error,
+                 struct zq_slice pattern)
+{
+    char what[100];
+    const char *fault = zq_bypass_fault(pattern);
+
+    snprintf(what, sizeof(what), "%.*s", (int)(pattern.n < 90 ? pattern.n : 90), pattern.p);
+    if (error == ZQ_ELIMIT)
+        admin_fail(request, reply, 409, what, "there are too many rules");
+    else if (error == ZQ_ENOMEM)
+        reply->no_memory = true;
+    else
+        admin_fail(request, reply, fault != NULL ? 400 : 404, what,
+                   fault != NULL ? fault : "there is no such rule");
+}
+
+/* One behind the other; those before the one that fails stand. */
+static void change(struct front *front, const struct admin_request *request,
+                   struct admin_reply *reply,
+                   int (*how)(struct zq_cache *cache, struct zq_slice pattern), const char *word)
+{
+    struct json_member patterns;
+    int error = 0;
+    size_t i;
+
+    if (!read_patterns(request, reply, &patterns))
+        return;
+    for (i = 0; i < patterns.n && error == 0; i++)
+        error = how(front->cache, patterns.strings[i]);
+    tell_super(front);
+    if (error < 0) {
+        fail(request, reply, error, patterns.strings[i - 1]);
+        return;
+    }
+    for (i = 0; i < patterns.n; i++)
+        zq_log(ZQ_LOG_INFO, "the bypass rule %.*s was %s", (int)patterns.strings[i].n,
+               patterns.strings[i].p, word);
+    admin_on_bypass(front, request, reply);
+}
+
+void admin_on_bypass_add(struct front *front, const struct admin_request *request,
+                         struct admin_reply *reply)
+{
+    change(front, request, reply, zq_cache_bypass, "added");
+}
+
+void admin_on_bypass_rm(struct front *front, const struct admin_request *request,
+                        struct admin_reply *reply)
+{
+    change(front, request, reply, zq_cache_unbypass, "removed");
+}
