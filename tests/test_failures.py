@@ -131,6 +131,36 @@ def test_a_stuck_worker_is_replaced_and_its_stack_is_logged():
         assert "in spin" in server.log  # the Python stack
 
 
+def test_a_worker_that_hangs_though_nothing_is_sent_to_it():
+    """It is asked now and then also while only old requests are open, and replaced all the same."""
+    with serve("basic:app", "--timeout-worker-healthcheck=2s") as server:
+        (before,) = server.children()["worker"]
+        with server.client() as client:
+            client.send_request("/spin-late")
+            assert client.head().status == 200
+            wait_for(lambda: server.children()["worker"] not in ([before], []), "its replacement")
+        assert "in spin_late" in server.log
+
+
+def wakes(pid):
+    """How often a process went to sleep, and so was woken."""
+    status = pathlib.Path(f"/proc/{pid}/status").read_text()
+    return int(status.split("\nvoluntary_ctxt_switches:")[1].split()[0])
+
+
+def test_streams_that_wait_wake_nobody():
+    """A worker is asked less and less often whether it is alive while nothing else is said: once in
+    four seconds, and not four times a second."""
+    with serve("basic:app") as server:
+        (worker,) = server.children()["worker"]
+        with server.client() as client:
+            client.send_request("/hold")
+            time.sleep(8)
+            before = wakes(worker)
+            time.sleep(8)
+            assert wakes(worker) - before < 12
+
+
 def test_sighup_under_load_fails_no_request():
     """Fresh workers are ready before the old ones drain; the front and its cache stay."""
     with serve("basic:app", "--workers=2", "--front-threads=2") as server:

@@ -11,7 +11,11 @@
 #include <unistd.h>
 
 #define LINK_MAGIC 0x4c494e4bu
+/* While requests come, a worker is asked so often whether it is alive; while there are only old
+ * ones, such as streams that wait for events, less and less often, for each time wakes two
+ * processes. */
 #define PULSE_MS 250
+#define PULSE_SLOWEST_MS 4000
 #define SUSPECT_MS 1000
 /* An end of file without a death may be a fork that holds nothing, or the death's news on its way
  * through super: wait for it that long before blaming the worker. */
@@ -148,6 +152,19 @@ static void ping(struct link *link)
     link->pinged_ms = zq_loop_now_ms(link->thread->loop);
     if (zq_wire_encode_number(&link->out, ZQ_WIRE_PING, 0, ++link->ping) == 0)
         link_flush_later(link);
+    zq_timer_set(link->thread->loop, &link->pulse, PULSE_MS);
+}
+
+/* A request comes: with it the worker is asked, unless it was just now or will be soon. */
+static void quicken(struct link *link)
+{
+    int64_t soon = zq_loop_now_ms(link->thread->loop) + PULSE_MS;
+
+    link->quick = true;
+    if (link->pinged_ms != 0 || (link->pulse.deadline_ms != 0 && link->pulse.deadline_ms <= soon))
+        return;
+    link->pace_ms = PULSE_MS;
+    ping(link);
 }
 
 uint32_t link_open(struct link *link, struct fetch *fetch)
@@ -164,10 +181,7 @@ uint32_t link_open(struct link *link, struct fetch *fetch)
     stream->fetch = fetch;
     link->open++;
     atomic_fetch_add_explicit(&link->worker->outstanding, 1, memory_order_relaxed);
-    if (link->pulse.deadline_ms == 0) {
-        ping(link);
-        zq_timer_set(link->thread->loop, &link->pulse, PULSE_MS);
-    }
+    quicken(link);
     return stream->id;
 }
 
@@ -219,6 +233,8 @@ static int on_pong(struct link *link, const struct zq_wire_frame *frame)
         return ZQ_EPROTO;
     link->pinged_ms = 0;
     link->suspect = false;
+    if (link->open > 0)
+        zq_timer_set(link->thread->loop, &link->pulse, link->pace_ms);
     return 0;
 }
 
@@ -409,6 +425,16 @@ static void judge_silence(struct link *link, int64_t silent_ms)
         front_report(ZQ_CONTROL_WORKER_HUNG, link->worker, "its event loop does not answer");
 }
 
+/* The wait behind the next answer. A worker that is to be replaced soon is not asked late. */
+static int64_t next_pace(const struct link *link)
+{
+    int64_t limit = link->thread->front->config->timeout_worker_healthcheck / 4;
+    int64_t slowest = limit > 0 && limit < PULSE_SLOWEST_MS ? limit : PULSE_SLOWEST_MS;
+    int64_t pace = link->quick ? PULSE_MS : 2 * link->pace_ms;
+
+    return pace < slowest ? pace : slowest;
+}
+
 static void on_pulse(struct zq_timer *timer)
 {
     struct link *link = ZQ_CONTAINER(timer, struct link, pulse);
@@ -417,12 +443,14 @@ static void on_pulse(struct zq_timer *timer)
         front_report(ZQ_CONTROL_WORKER_BAD, link->worker, "closed its link");
         return;
     }
-    if (link->pinged_ms != 0)
+    if (link->pinged_ms != 0) {
         judge_silence(link, zq_loop_now_ms(link->thread->loop) - link->pinged_ms);
-    else if (link->open > 0)
-        ping(link);
-    if (link->open > 0 || link->pinged_ms != 0)
         zq_timer_set(link->thread->loop, &link->pulse, PULSE_MS);
+    } else if (link->open > 0) {
+        link->pace_ms = next_pace(link);
+        link->quick = false;
+        ping(link);
+    }
 }
 
 /* ---- retiring ---- */

@@ -36,6 +36,8 @@ struct link {
     uint32_t round; /* makes stream numbers differ when a slot is used again */
     struct zq_timer pulse;
     int64_t pinged_ms; /* 0: no ping is under way */
+    int64_t pace_ms;   /* from a ping's answer to the next ping */
+    bool quick;        /* a stream was opened since the last ping of the pulse */
     uint32_t ping;
     bool suspect; /* did not answer for a second */
     bool broken;  /* closed or misbehaved: waits for WORKER_DEAD */

@@ -175,6 +175,15 @@ async def spin(scope, receive, send):
         pass
 
 
+async def spin_late(scope, receive, send):
+    """A response under way whose application hangs three seconds later."""
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": b"part", "more_body": True})
+    await asyncio.sleep(3)
+    while True:
+        pass
+
+
 ROUTES = {
     "/": hello,
     "/scope": show_scope,
@@ -191,6 +200,7 @@ ROUTES = {
     "/calls": calls,
     "/die": die,
     "/spin": spin,
+    "/spin-late": spin_late,
 }
 
 
