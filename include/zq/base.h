@@ -75,6 +75,7 @@ static inline char zq_lower(char c)
 {
     return c >= 'A' && c <= 'Z' ? (char)(c + 32) : c;
 }
+void zq_to_lower(char *p, size_t n); /* in place; ASCII alone, as everywhere */
 
 /* A decimal number without sign or space; ZQ_EINVAL if it is none, ZQ_ELIMIT past `max`. */
 int zq_parse_u64(struct zq_slice s, uint64_t max, uint64_t *out);

@@ -47,6 +47,31 @@ int zq_parse_u64(struct zq_slice s, uint64_t max, uint64_t *out)
     return over ? ZQ_ELIMIT : 0;
 }
 
+/* Eight bytes at a time: in each the high bits of the two sums say "A or above" and "above Z". */
+static void lower_word(char *p)
+{
+    const uint64_t each = UINT64_MAX / 0xff;
+    uint64_t word;
+
+    memcpy(&word, p, 8);
+    uint64_t low = word & (each * 0x7f);
+    uint64_t upper = (low + each * (0x80 - 'A')) ^ (low + each * (0x7f - 'Z'));
+    word |= (upper & ~word & (each * 0x80)) >> 2;
+    memcpy(p, &word, 8);
+}
+
+void zq_to_lower(char *p, size_t n)
+{
+    size_t i = 0;
+
+    for (; i + 8 <= n; i += 8)
+        lower_word(p + i);
+    if (i > 0 && i < n)
+        lower_word(p + n - 8); /* some bytes again, which changes nothing */
+    for (; n < 8 && i < n; i++)
+        p[i] = zq_lower(p[i]);
+}
+
 /* The length of the member at the start of `s`: up to a comma outside quoted strings (a backslash
  * inside quotes escapes, RFC 9110 5.6.4). */
 static size_t member_length(struct zq_slice s)

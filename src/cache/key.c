@@ -37,24 +37,27 @@ static struct zq_slice without_port(struct zq_slice host, struct zq_slice port)
 
 static char *write_lower(char *to, struct zq_slice s)
 {
-    for (size_t i = 0; i < s.n; i++)
-        *to++ = zq_lower(s.p[i]);
-    return to;
+    if (s.n > 0)
+        memcpy(to, s.p, s.n);
+    zq_to_lower(to, s.n);
+    return to + s.n;
 }
 
 /* RFC 3986 6.2.2.1: the hex digits of an escape have no case. Nothing else is folded: `%41` and
  * `A`, `//` and `/`, `/.` and `/` are different bytes in raw_path. */
 static char *write_target(char *to, struct zq_slice s)
 {
+    char *end = to + s.n;
+
     memcpy(to, s.p, s.n);
-    for (size_t i = 0; i + 2 < s.n; i++) {
-        if (to[i] != '%' || !is_hex(to[i + 1]) || !is_hex(to[i + 2]))
-            continue;
-        to[i + 1] = upper(to[i + 1]);
-        to[i + 2] = upper(to[i + 2]);
-        i += 2;
+    while ((to = memchr(to, '%', (size_t)(end - to))) != NULL) {
+        if (end - to > 2 && is_hex(to[1]) && is_hex(to[2])) {
+            to[1] = upper(to[1]);
+            to[2] = upper(to[2]);
+        }
+        to++;
     }
-    return to + s.n;
+    return end;
 }
 
 size_t zq_key_write(char *to, struct zq_slice scheme, struct zq_slice host, struct zq_slice target)

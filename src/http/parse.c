@@ -10,30 +10,13 @@ static struct zq_http_exchange *of(llhttp_t *parser)
     return parser->data;
 }
 
-/* Eight bytes at a time: in each byte the high bits of the two sums say "A or above" and "above Z".
- */
-static void lower(char *p, size_t n)
-{
-    const uint64_t each = UINT64_MAX / 0xff;
-    for (; n >= 8; p += 8, n -= 8) {
-        uint64_t word;
-        memcpy(&word, p, 8);
-        uint64_t low = word & (each * 0x7f);
-        uint64_t upper = (low + each * (0x80 - 'A')) ^ (low + each * (0x7f - 'Z'));
-        word |= (upper & ~word & (each * 0x80)) >> 2;
-        memcpy(p, &word, 8);
-    }
-    for (; n > 0; p++, n--)
-        *p = zq_lower(*p);
-}
-
 static int on_name(llhttp_t *parser, const char *at, size_t n)
 {
     struct zq_http_exchange *ex = of(parser);
     struct zq_fields *fields = &ex->pub.request.fields;
     if (fields->n >= ex->fields_max)
         return HPE_USER;
-    lower((char *)(uintptr_t)at, n); /* ours: the arena's copy of the head */
+    zq_to_lower((char *)(uintptr_t)at, n); /* ours: the arena's copy of the head */
     fields->v[fields->n++] = (struct zq_field){.name = {at, n}, .value = {at + n, 0}};
     return 0;
 }

@@ -29,6 +29,22 @@ static void compares_ascii_without_locale(void **state)
     assert_false(zq_slice_ieq(ZQ_SLICE("\xc9"), ZQ_SLICE("\xe9")));
 }
 
+/* Every byte in every place of texts of all lengths about a word's, and nothing beyond them. */
+static void lowers_ascii_in_place(void **state)
+{
+    (void)state;
+    for (size_t n = 0; n < 20; n++)
+        for (unsigned c = 0; c < 256; c++) {
+            char text[21], expected[21];
+            for (size_t i = 0; i < sizeof(text); i++) {
+                text[i] = (char)(c + i * 7);
+                expected[i] = i < n ? zq_lower(text[i]) : text[i];
+            }
+            zq_to_lower(text, n);
+            assert_memory_equal(text, expected, sizeof(text));
+        }
+}
+
 static void reads_decimal_numbers(void **state)
 {
     static const struct {
@@ -190,6 +206,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(trims_only_space_and_tab),
         cmocka_unit_test(compares_ascii_without_locale),
+        cmocka_unit_test(lowers_ascii_in_place),
         cmocka_unit_test(reads_decimal_numbers),
         cmocka_unit_test(splits_lists),
         cmocka_unit_test(finds_repeated_fields_in_order),
