@@ -7,8 +7,9 @@
  *   - where the lines of Cache-Control are split, and in what case its directives are written,
  * makes no difference;
  *   - what forbids forbids in any company: no-store on either side, private, no-cache, Set-Cookie,
- *     Vary: *, 206;
- *   - what is storable has a final status; nothing permits to use stale what is strict;
+ *     Vary: *;
+ *   - what is storable has a final status, and a 206 was asked for, and says which part it is;
+ * nothing permits to use stale what is strict;
  *   - without credentials a response is no less storable than with them. */
 #include "support/fuzz.h"
 
@@ -128,15 +129,21 @@ static void check_company(struct zq_policy_exchange x)
             check_forbidden(x, never[i][0], never[i][1]);
     enum zq_policy_verdict verdict = judge(x);
     FUZZ_CHECK(verdict != ZQ_POLICY_STORABLE ||
-               (x.status >= 200 && x.status != 206 && x.status != 304));
+               (x.status >= 200 && x.status != 304 &&
+                (x.status != 206 ||
+                 ((x.traits & ZQ_REQUEST_RANGE) != 0 &&
+                  zq_fields_find(x.response, ZQ_SLICE("content-range"), NULL) != NULL))));
     FUZZ_CHECK(verdict != ZQ_POLICY_STORABLE || (x.traits & ZQ_REQUEST_NO_STORE) == 0);
     x.traits &= ~(unsigned)ZQ_REQUEST_CREDENTIALS;
     if (verdict == ZQ_POLICY_STORABLE)
         FUZZ_CHECK(judge(x) == ZQ_POLICY_STORABLE);
     x.traits |= ZQ_REQUEST_NO_STORE;
     FUZZ_CHECK(judge(x) != ZQ_POLICY_STORABLE);
+    x.traits &= ~(unsigned)(ZQ_REQUEST_NO_STORE | ZQ_REQUEST_RANGE);
     x.status = 206;
     FUZZ_CHECK(judge(x) != ZQ_POLICY_STORABLE);
+    x.traits |= ZQ_REQUEST_RANGE;
+    check_forbidden(x, "Content-Range", "bytes 0-1/*");
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

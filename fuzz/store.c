@@ -3,7 +3,9 @@
  *
  * Input: flags; then operations, a byte each with bytes of their own.
  *
- * Every response's bytes follow from its number, which its head carries. Invariants:
+ * Every response's bytes follow from its entity tag or, without one, from its number, which its
+ * head carries: a 304 confirms a tag, HEAD may freshen, and parts with the same tag are put
+ * together. Invariants:
  *   - a response is read by whom it is for: under the key that it was fetched for, with the fields
  *     that it varies on as its own request had them, and by others than its own request only while
  *     it may be shared, is fresh, and was not invalidated;
@@ -34,8 +36,9 @@ static const char *const requests[][2] = {
     {"cookie", "a=b"},
     {"authorization", "x"},
     {"cache-control", "no-store"},
-    {"range", "bytes=0-1"},
+    {"range", "bytes=4-13"},
 };
+#define RANGED 7
 
 /* For how long; 0 is not storable. With credentials only the last is. */
 static const struct {
@@ -46,13 +49,20 @@ static const struct {
 
 static const char *const tags[] = {"one", "two, one-two"};
 
+/* What each names has so many bytes. */
+static const struct {
+    const char *value;
+    uint64_t length;
+} etags[] = {{"", 0}, {"\"a\"", 300}, {"\"b\"", 9000}, {"\"c\"", 70000}};
+
 static const char *const varies[] = {"", "accept-language", "cookie, accept-language", "*"};
 
 /* ---- the record ---- */
 
 struct fetch {
-    unsigned target, request, control, vary, tag;
-    bool has_head, shareable, complete;
+    unsigned target, request, control, vary, tag, etag, status;
+    uint64_t first; /* where its content begins in what the tag names */
+    bool has_head, shareable, complete, is_head;
     bool doubtful;          /* may have been purged, or not */
     bool barred;            /* was purged by a tag before it was known to have it */
     unsigned begun, purged; /* the operations; 0: was not */
@@ -69,6 +79,7 @@ struct client {
     int verdict;  /* of its last get */
     int response; /* the number of what it reads; -1 while that is not known */
     bool is_head, told, abandoned;
+    uint64_t start, length; /* of what it reads: where it begins; UINT64_MAX while not known */
     int64_t hit_ms;
     unsigned got; /* the operation of its last get */
     /* the last look */
@@ -90,7 +101,9 @@ static struct {
 
 static char byte_of(int fetch, uint64_t offset)
 {
-    return (char)(fetch * 37 + offset * 7 + (offset >> 8));
+    unsigned etag = world.fetches[fetch].etag;
+    uint64_t seed = etag > 0 ? 1000 + etag : (uint64_t)fetch;
+    return (char)(seed * 37 + offset * 7 + (offset >> 8));
 }
 
 static bool is(const char *name, unsigned request)
@@ -203,6 +216,7 @@ static void begin(struct client *c, struct fuzz_input *in)
     world.fetches[c->fetch] = (struct fetch){.target = c->target,
                                              .request = c->request,
                                              .announced = -1,
+                                             .is_head = c->is_head,
                                              .begun = world.operation,
                                              .request_ms = world.now_ms};
 }
@@ -215,12 +229,62 @@ static void close_writer(struct client *c)
     c->fetch = -1;
 }
 
-static size_t head_fields(const struct fetch *f, struct zq_field v[3])
+static size_t head_fields(const struct fetch *f, struct zq_field v[5], const char *range)
 {
+    size_t n = 3;
     v[0] = (struct zq_field){ZQ_SLICE("cache-control"), zq_slice_str(controls[f->control].value)};
     v[1] = (struct zq_field){ZQ_SLICE("vary"), zq_slice_str(varies[f->vary])};
     v[2] = (struct zq_field){ZQ_SLICE("cache-tag"), zq_slice_str(tags[f->tag])};
-    return 3;
+    if (f->etag > 0)
+        v[n++] = (struct zq_field){ZQ_SLICE("etag"), zq_slice_str(etags[f->etag].value)};
+    if (f->status == 206)
+        v[n++] = (struct zq_field){ZQ_SLICE("content-range"), zq_slice_str(range)};
+    return n;
+}
+
+/* A part of what the tag names: what was asked for, or what the input says. */
+static void choose_part(struct client *c, struct fetch *f, struct fuzz_input *in)
+{
+    uint64_t length = etags[f->etag].length, part = 1 + fuzz_byte(in) % 64 * (length / 64);
+    f->first = fuzz_byte(in) * length / 256;
+    if (c->writer.rest > 0 && part % 3 != 0) {
+        f->first = c->writer.rest < length ? c->writer.rest : length - 1;
+        part = length - f->first;
+    }
+    f->announced = (int64_t)(part < length - f->first ? part : length - f->first);
+}
+
+/* A 304 only to a validator, and a 206 only to a Range. */
+static void choose_status(struct client *c, struct fetch *f, struct fuzz_input *in)
+{
+    uint8_t what = fuzz_byte(in);
+    bool ranged = (f->request == RANGED && !c->writer.whole) || c->writer.rest > 0;
+    f->status = 200;
+    f->etag = what % 4;
+    if (c->is_head && f->etag == 0)
+        f->etag = 1;
+    if ((what & 4) == 0)
+        return;
+    if (c->writer.etag.p != NULL) {
+        f->status = 304;
+        if (f->etag == 0)
+            while (!zq_slice_eq(c->writer.etag, zq_slice_str(etags[f->etag].value)))
+                f->etag++;
+    } else if (ranged && !c->is_head && f->etag > 0) {
+        f->status = 206;
+        choose_part(c, f, in);
+    }
+}
+
+static size_t write_block(char *to, size_t size, int number, const char *range)
+{
+    const struct fetch *f = &world.fetches[number];
+    size_t n = (size_t)snprintf(to, size, "HTTP/1.1 %u -\r\nx: %06d\r\n", f->status, number);
+    if (f->etag > 0)
+        n += (size_t)snprintf(to + n, size - n, "etag: %s\r\n", etags[f->etag].value);
+    if (f->status == 206)
+        n += (size_t)snprintf(to + n, size - n, "content-range: %s\r\n", range);
+    return n;
 }
 
 static void give_head(struct client *c, struct fuzz_input *in)
@@ -229,26 +293,31 @@ static void give_head(struct client *c, struct fuzz_input *in)
     if (c->writer.entry == NULL || world.fetches[c->fetch].has_head)
         return;
     struct fetch *f = &world.fetches[c->fetch];
-    char block[64];
-    struct zq_field v[3];
+    char block[160], range[64] = "";
+    struct zq_field v[5];
     f->control = what % 4;
     f->vary = what / 4 % 4;
     f->tag = what / 128;
     f->barred = world.tag_purged[f->tag] > f->begun;
     f->announced = (int64_t[]){-1, 0, 300, 9000}[what / 16 % 4];
-    struct zq_fields fields = {v, head_fields(f, v)};
-    int n = snprintf(block, sizeof(block), "HTTP/1.1 200 OK\r\nx: %06d\r\n", c->fetch);
+    choose_status(c, f, in);
+    if (f->status == 206)
+        snprintf(range, sizeof(range), "bytes %llu-%llu/%llu", (unsigned long long)f->first,
+                 (unsigned long long)f->first + (unsigned long long)f->announced - 1,
+                 (unsigned long long)etags[f->etag].length);
+    struct zq_fields fields = {v, head_fields(f, v, range)};
     struct zq_cache_response response = {
-        .status = 200,
+        .status = f->status,
         .fields = &fields,
-        .block = {block, (size_t)n},
+        .block = {block, write_block(block, sizeof(block), c->fetch, range)},
         .content_length = f->announced,
-        .no_content = c->is_head,
+        .no_content = c->is_head || f->status == 304,
         .storable = (what & 64) == 0,
     };
     f->response_ms = world.now_ms;
     f->has_head = true;
-    f->shareable = is_shareable(f) && c->verdict == ZQ_CACHE_LEAD;
+    f->shareable = is_shareable(f) && (c->verdict == ZQ_CACHE_LEAD ||
+                                       (c->verdict == ZQ_CACHE_PASS && f->status == 206));
     if (zq_entry_head(&c->writer, &response, world.now_ms, 1000000000) == 0)
         return;
     zq_entry_fail(&c->writer, 503);
@@ -265,7 +334,7 @@ static void append(struct client *c, struct fuzz_input *in)
         return;
     struct fetch *f = &world.fetches[c->fetch];
     for (size_t i = 0; i < n; i++)
-        data[i] = byte_of(c->fetch, (uint64_t)f->length + i);
+        data[i] = byte_of(c->fetch, f->first + (uint64_t)f->length + i);
     world.appended += n;
     if (zq_entry_append(&c->writer, zq_slice(data, n)) == 0) {
         f->length += (int64_t)n;
@@ -282,7 +351,7 @@ static void check_stored(const struct client *fetcher, int number)
     struct client c = {.target = fetcher->target, .request = f->request};
     if (world.size < APPENDED_MAX || !f->shareable || f->doubtful || f->barred || f->purged != 0)
         return;
-    if (world.now_ms >= fresh_until(f))
+    if (world.now_ms >= fresh_until(f) || f->status == 206)
         return;
     for (int i = 0; i < world.n_fetches; i++)
         if (i != number && same_key(world.fetches[i].target, f->target) &&
@@ -305,7 +374,9 @@ static void finish(struct client *c, bool complete)
         c->seen_state = ZQ_READER_OPEN;
         c->seen = (uint64_t)f->length;
     }
-    f->complete = complete && (c->is_head || f->announced < 0 || f->announced == f->length);
+    f->complete = f->status == 304 ||
+                  (complete && (c->is_head || f->announced < 0 || f->announced == f->length));
+    f->complete |= info.had_content;
     zq_entry_finish(&c->writer, complete);
     close_writer(c);
     if (f->complete && info.stored)
@@ -327,7 +398,7 @@ static void ask_writer(struct client *c)
     FUZZ_CHECK(zq_writer_window(&c->writer) <= ZQ_CACHE_WINDOW);
     bool abandoned = zq_writer_abandoned(&c->writer);
     FUZZ_CHECK(abandoned || !c->abandoned);
-    FUZZ_CHECK(!abandoned || c->reader.entry == NULL);
+    FUZZ_CHECK(!abandoned || c->reader.entry == NULL || c->reader.released);
     c->abandoned = abandoned;
     zq_writer_moved(&c->writer);
 }
@@ -339,18 +410,39 @@ static bool has_head(enum zq_reader_state state)
     return state == ZQ_READER_OPEN || state == ZQ_READER_COMPLETE || state == ZQ_READER_ABORTED;
 }
 
+/* What follows a text in a block; NULL: it is not there. */
+static const char *find(struct zq_slice block, const char *text)
+{
+    size_t n = strlen(text);
+    for (size_t i = 0; i + n <= block.n; i++)
+        if (memcmp(block.p + i, text, n) == 0)
+            return block.p + i + n;
+    return NULL;
+}
+
 /* May this client have that response? */
 static void check_response(struct client *c)
 {
     struct zq_entry_info info;
     zq_entry_describe(&c->reader, world.now_ms, &info);
-    FUZZ_CHECK(info.block.n == 28 && info.status == 200);
-    int number = atoi(info.block.p + 20);
+    const char *x = find(info.block, "x: "), *range = find(info.block, "Content-Range: bytes ");
+    if (range == NULL)
+        range = find(info.block, "content-range: bytes ");
+    FUZZ_CHECK(x != NULL && (info.status == 206) == (range != NULL));
+    int number = atoi(x);
     FUZZ_CHECK(number >= 0 && number < world.n_fetches);
     FUZZ_CHECK(c->response < 0 || c->response == number);
     c->response = number;
+    c->start = range != NULL ? strtoull(range, NULL, 10) : 0;
+    c->length = info.content_length >= 0 ? (uint64_t)info.content_length : UINT64_MAX;
     const struct fetch *f = &world.fetches[number];
     FUZZ_CHECK(f->has_head && same_key(f->target, c->target));
+    FUZZ_CHECK(info.status != 206 || c->request == RANGED);
+    FUZZ_CHECK(info.status != 206 || c->verdict == ZQ_CACHE_HIT || c->verdict == ZQ_CACHE_PASS);
+    if (info.status == 206 && c->verdict == ZQ_CACHE_HIT)
+        FUZZ_CHECK(c->start <= 4 && c->start + c->length >= 14);
+    /* Content that HEAD did not bring comes from elsewhere. */
+    FUZZ_CHECK(c->verdict != ZQ_CACHE_HIT || !f->is_head || c->length > 0 || info.stored);
     if (c->verdict == ZQ_CACHE_LEAD || c->verdict == ZQ_CACHE_PASS)
         return;
     FUZZ_CHECK(f->shareable && selects(f, c->request));
@@ -364,8 +456,9 @@ static void check_bytes(const struct client *c, const struct iovec *v, int n)
     uint64_t offset = c->offset;
     for (int i = 0; i < n; i++)
         for (size_t j = 0; j < v[i].iov_len; j++)
-            FUZZ_CHECK(((const char *)v[i].iov_base)[j] == byte_of(c->response, offset++));
-    FUZZ_CHECK(world.fetches[c->response].length >= (int64_t)offset);
+            FUZZ_CHECK(((const char *)v[i].iov_base)[j] ==
+                       byte_of(c->response, c->start + offset++));
+    FUZZ_CHECK(c->length >= offset);
 }
 
 /* Without a notification there is nothing new for who had taken all. */
@@ -396,8 +489,8 @@ static void look(struct client *c, size_t most)
     FUZZ_CHECK(n == 0 || has_head(state));
     if (n > 0)
         check_bytes(c, v, n);
-    if (end && !c->is_head)
-        FUZZ_CHECK(c->offset + bytes == (uint64_t)world.fetches[c->response].length);
+    if (end && c->length != UINT64_MAX && world.fetches[c->response].status != 304)
+        FUZZ_CHECK(c->is_head || c->offset + bytes == c->length);
     FUZZ_CHECK(!end || (state == ZQ_READER_COMPLETE && world.fetches[c->response].complete));
     bytes = bytes < most ? bytes : most;
     c->offset += bytes;
@@ -426,13 +519,13 @@ static void note_purged(unsigned target)
             world.fetches[i].purged = world.operation;
 }
 
-/* HEAD neither joins nor leads: it finds what is stored, or nothing. */
+/* HEAD that does not join finds what is fresh, or fetches for itself. */
 static void check_gone(unsigned target)
 {
     struct client c = {.target = target};
     if (get(&c, true, false) < 0)
         return;
-    FUZZ_CHECK(c.verdict == ZQ_CACHE_PASS);
+    FUZZ_CHECK(c.verdict == ZQ_CACHE_PASS || c.verdict == ZQ_CACHE_LEAD);
     zq_reader_detach(&c.reader);
     zq_entry_fail(&c.writer, 500);
 }

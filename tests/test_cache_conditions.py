@@ -123,7 +123,7 @@ def test_error_responses_have_no_conditions(basic):
 
 
 def test_on_an_unknown_key_the_application_decides(basic):
-    """What it asks passes untouched, and its answer is not stored."""
+    """What it asks passes untouched, and its answer is not stored but for a part."""
     fields = {"Range": "bytes=0-1", "If-None-Match": '"b"', "If-Modified-Since": MODIFIED}
     target = page(*FRESH, body="0123456789")
     response = basic.get(target, headers=fields)

@@ -305,3 +305,33 @@ def test_max_stale():
         assert "hit" in status_of(server.get(target, headers={"Cache-Control": "max-stale"}))
         assert "hit" in status_of(server.get(target, headers={"Cache-Control": "max-stale=60"}))
         assert "hit" not in status_of(server.get(target, headers={"Cache-Control": "max-stale=0"}))
+
+
+def test_head_freshens_a_stale_get(basic):
+    """RFC 9111 4.3.5."""
+    target = turns(
+        turn("Cache-Control: max-age=0", 'ETag: "a"', "X-Old: 1", "X-Both: 1", body="content"),
+        turn("Cache-Control: max-age=60", 'ETag: "a"', "X-Both: 2", body="content"),
+    )
+    basic.get(target)
+    response = basic.get(target, method="HEAD")
+    assert (response.status, response.body) == (200, b"")
+    assert response.get("x-method") == "HEAD"
+    assert response.get("x-asked-if-none-match") is None
+    assert response.get("x-old") == "1"
+    assert response.get("content-length") == "7"
+    again = basic.get(target)
+    assert status_of(again).startswith("zq; hit")
+    assert again.body == b"content"
+    assert again.get("x-both") == "2"
+
+
+@pytest.mark.parametrize("head", [turn('ETag: "b"', body="content"), turn('ETag: "a"', body="new")])
+def test_head_ends_what_it_disagrees_with(basic, head):
+    """RFC 9111 4.3.5: another validator, or another length."""
+    target = turns(turn(*STALE, body="content"), head, turn(*FRESH, body="later"))
+    basic.get(target)
+    assert basic.get(target, method="HEAD").get("x-turn") == "1"
+    response = basic.get(target)
+    assert response.body == b"later"
+    assert response.get("x-asked-if-none-match") is None

@@ -10,7 +10,7 @@
  *   zq_cache_get ── HIT:  the reader has a complete, fresh entry
  *                ── JOIN: the reader waits on an entry that another fetch fills
  *                ── LEAD: the caller fetches; others may wait on it; stored if it proves storable
- *                ── PASS: the caller fetches, for this reader alone; never stored
+ *                ── PASS: the caller fetches for this reader alone; a part may be stored
  *                ── NEVER: only-if-cached, and nothing is: 504 (RFC 9111 5.2.1.7)
  *
  * Threads: the cache and its entries are shared, all functions may be called from any thread, but
@@ -45,6 +45,7 @@ enum zq_cache_verdict { ZQ_CACHE_HIT, ZQ_CACHE_JOIN, ZQ_CACHE_LEAD, ZQ_CACHE_PAS
     X(URI_MISS, "uri-miss")   /* nothing under this key */                                         \
     X(VARY_MISS, "vary-miss") /* something, but selected by other field values */                  \
     X(STALE, "stale")         /* a stored response, no longer fresh */                             \
+    X(PARTIAL, "partial")     /* a part of one, but not all that was asked for */                  \
     X(REQUEST, "request")     /* a fresh one, but the request's Cache-Control refused it */
 
 enum zq_cache_forward {
@@ -111,6 +112,10 @@ struct zq_writer {
     /* Set by zq_cache_get, and borrowed until the head or the end: the validators of a stored
      * response, for If-None-Match and If-Modified-Since; p is NULL: none. A 304 answers them. */
     struct zq_slice etag, last_modified;
+    /* The same: a part is stored, and what is missing begins here; 0: nothing of it is wanted by
+     * itself. For Range and, if it has a validator, If-Range. A 206 is combined with the part. */
+    uint64_t rest;
+    struct zq_slice if_range;
 };
 
 struct zq_cache *zq_cache_new(uint64_t size_bytes); /* 0: nothing is ever stored */
@@ -257,7 +262,8 @@ unsigned zq_entry_status(const struct zq_reader *reader);
  * its Range (14.2). Not for PASS: there the application has decided. */
 struct zq_answer {
     unsigned status;   /* 0: the response as it is; else 304, 206 or 416 */
-    uint64_t first, n; /* 206: which bytes */
+    uint64_t first, n; /* 206: which bytes of the content */
+    uint64_t start;    /* 206: where the content begins in the whole */
     uint64_t length;   /* 206, 416: of the whole */
 };
 void zq_answer_choose(const struct zq_reader *reader, bool is_get, const struct zq_entry_info *info,

@@ -2,6 +2,7 @@
  */
 #include "cache/block.h"
 #include "cache/condition.h"
+#include "cache/part.h"
 #include "cache/policy.h"
 #include "zq/cache.h"
 
@@ -19,13 +20,28 @@ static void choose_range(const struct zq_reader *reader, const struct zq_validat
     if (!zq_condition_range_counts(&reader->request, v))
         return;
     struct zq_range range = zq_range_of(&reader->request, out->length);
-    if (range.kind == ZQ_RANGE_PART) {
+    if (range.kind == ZQ_RANGE_PART && range.first >= out->start) {
         out->status = 206;
-        out->first = range.first;
+        out->first = range.first - out->start;
         out->n = range.last - range.first + 1;
     } else if (range.kind == ZQ_RANGE_UNSATISFIABLE) {
         out->status = 416;
     }
+}
+
+/* Where the content lies in the whole. A part is only chosen for those whom it answers. */
+static bool find_length(const struct zq_entry_info *info, struct zq_answer *out)
+{
+    struct zq_part part;
+
+    out->length = (uint64_t)info->content_length;
+    if (info->status != 206)
+        return info->status == 200;
+    if (!zq_part_of_block(info->block, out->length, &part))
+        return false;
+    out->start = part.first;
+    out->length = part.length;
+    return true;
 }
 
 void zq_answer_choose(const struct zq_reader *reader, bool is_get, const struct zq_entry_info *info,
@@ -35,12 +51,10 @@ void zq_answer_choose(const struct zq_reader *reader, bool is_get, const struct 
     if ((reader->traits & ZQ_REQUEST_SELECTIVE) == 0 || !is_success(info->status))
         return;
     struct zq_validators v = zq_validators_of(info->block);
-    if (zq_condition_not_modified(&reader->request, &v)) {
+    if (zq_condition_not_modified(&reader->request, &v))
         out->status = 304;
-    } else if (is_get && info->status == 200 && info->content_length >= 0) {
-        out->length = (uint64_t)info->content_length;
+    else if (is_get && info->content_length >= 0 && find_length(info, out))
         choose_range(reader, &v, out);
-    }
 }
 
 /* ---- its head ---- */
@@ -88,8 +102,8 @@ static int append_range(struct zq_buf *out, const struct zq_answer *answer)
 {
     if (answer->status == 206)
         return zq_buf_printf(out, "Content-Range: bytes %llu-%llu/%llu\r\n",
-                             (unsigned long long)answer->first,
-                             (unsigned long long)(answer->first + answer->n - 1),
+                             (unsigned long long)(answer->start + answer->first),
+                             (unsigned long long)(answer->start + answer->first + answer->n - 1),
                              (unsigned long long)answer->length);
     if (answer->status == 416)
         return zq_buf_printf(out, "Content-Range: bytes */%llu\r\n",

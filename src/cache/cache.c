@@ -3,8 +3,10 @@
 #include "cache/block.h"
 #include "cache/coded.h"
 #include "cache/coder.h"
+#include "cache/condition.h"
 #include "cache/entry.h"
 #include "cache/key.h"
+#include "cache/part.h"
 #include "cache/policy.h"
 #include "cache/store.h"
 #include "cache/vary.h"
@@ -145,9 +147,10 @@ struct lookup {
     struct zq_cache_control asked; /* empty where the request's directives do not count */
     bool may_join;
     bool marked;            /* found: the key's last answer was not storable */
-    bool known;             /* found: a response is stored under the key */
+    bool known;             /* found: a whole response is stored under the key */
     bool refresh;           /* found: a hit that is stale, and nobody fetches another */
     struct zq_entry *stale; /* found: what is no hit, but may be validated; the slot's */
+    struct zq_entry *part;  /* found: a part that the request selects, and that is no hit */
     struct zq_node dropped;
     enum zq_cache_forward forward;
 };
@@ -179,8 +182,20 @@ static bool is_good_enough(struct lookup *l, const struct zq_entry *entry,
     if (!zq_freshness_permits(f, l->now_ms, (int64_t)f->while_revalidate_s * 1000))
         return false;
     /* Not again and again where the last answer could not be stored. */
-    l->refresh = zq_list_empty(&slot->fills) && slot->mark_until_ms <= l->now_ms;
+    l->refresh = !zq_slot_is_fetched(slot) && slot->mark_until_ms <= l->now_ms;
     return true;
+}
+
+/* A part answers only a GET for no more than it has (RFC 9111 3.3), and only while it is fresh. */
+static bool is_answered_by_part(struct lookup *l, struct zq_entry *part)
+{
+    if (l->request->is_get && (l->traits & ZQ_REQUEST_RANGE) &&
+        zq_entry_is_fresh(part, l->now_ms) && is_acceptable(l, part) &&
+        zq_part_answers(part, l->request->fields))
+        return true;
+    l->forward = ZQ_FORWARD_PARTIAL;
+    l->part = part;
+    return false;
 }
 
 /* The newest variant that the request selects; `forward` says why it is none or of no use. */
@@ -189,7 +204,10 @@ static struct zq_entry *find_fresh(struct lookup *l, struct zq_slot *slot)
     l->forward = slot->n_variants > 0 ? ZQ_FORWARD_VARY_MISS : ZQ_FORWARD_URI_MISS;
     for (struct zq_node *n = slot->variants.next; n != &slot->variants; n = n->next) {
         struct zq_entry *entry = ZQ_CONTAINER(n, struct zq_entry, link);
-        if (!zq_vary_match(zq_entry_vary(entry), l->request->fields))
+        bool part = zq_entry_is_part(entry);
+        l->known |= !part;
+        if (!zq_vary_match(zq_entry_vary(entry), l->request->fields) ||
+            (part && !is_answered_by_part(l, entry)))
             continue;
         bool fresh = zq_entry_is_fresh(entry, l->now_ms);
         if (fresh ? is_acceptable(l, entry) : is_good_enough(l, entry, slot)) {
@@ -252,6 +270,8 @@ static bool try_join_any(struct lookup *l, struct zq_slot *slot, bool waiting,
 
     for (int i = 0; i < FILLS_CONSIDERED && n != &slot->fills; i++, n = n->next) {
         struct zq_entry *entry = ZQ_CONTAINER(n, struct zq_entry, link);
+        if (zq_entry_is_alone(entry))
+            return false;
         if (try_join(l, entry, waiting, hint))
             return true;
     }
@@ -278,7 +298,7 @@ static bool join(struct lookup *l, struct zq_slot *slot)
 {
     struct zq_slice hint = {0};
 
-    if (!l->may_join || zq_list_empty(&slot->fills))
+    if (!l->may_join || !zq_slot_is_fetched(slot))
         return false;
     if (slot->n_variants > 0 && never_fresh(slot))
         return try_join_any(l, slot, false, &hint);
@@ -297,13 +317,12 @@ static enum zq_cache_verdict look(struct lookup *l, struct zq_slot **slot)
     l->forward = ZQ_FORWARD_URI_MISS;
     l->marked = false;
     l->known = l->refresh = false;
-    l->stale = NULL;
+    l->stale = l->part = NULL;
     *slot = zq_slot_find(l->shard, l->key, l->hash);
     if (*slot != NULL && !zq_slot_purge(l->cache, l->shard, *slot, &l->dropped))
         *slot = NULL;
     if (*slot == NULL)
         return ZQ_CACHE_PASS;
-    l->known = (*slot)->n_variants > 0;
     struct zq_entry *entry = find_fresh(l, *slot);
     if (entry != NULL) {
         zq_reader_attach_frozen(l->reader, entry);
@@ -326,14 +345,34 @@ static bool may_join(const struct lookup *l)
            !(l->traits & (ZQ_REQUEST_ORIGINAL | ZQ_REQUEST_NO_STORE));
 }
 
-/* A miss of these goes by itself and is not stored: 304 and 206 are not storable, a HEAD has no
- * content, and some must leave no trace. Where a response was stored before, the whole is asked for
- * instead of a part. */
+static bool may_store(const struct lookup *l)
+{
+    return !l->request->untrusted_forwarded &&
+           !(l->traits & (ZQ_REQUEST_ORIGINAL | ZQ_REQUEST_NO_STORE));
+}
+
+/* A miss of others goes by itself: what it gets is not for all. Where a response was stored before,
+ * the whole is asked for instead of a part. */
 static bool may_lead(const struct lookup *l)
 {
-    return l->request->is_get && !l->request->untrusted_forwarded &&
-           !(l->traits & (ZQ_REQUEST_ORIGINAL | ZQ_REQUEST_NO_STORE)) &&
-           (l->known || !(l->traits & ZQ_REQUEST_SELECTIVE));
+    return l->request->is_get && may_store(l) && (l->known || !(l->traits & ZQ_REQUEST_SELECTIVE));
+}
+
+/* What goes by itself, but may change what is stored: a part, which becomes one of the stored, and
+ * HEAD, whose answer may freshen a stale response (RFC 9111 4.3.5). */
+static bool may_store_alone(const struct lookup *l)
+{
+    if (!may_store(l))
+        return false;
+    return l->request->is_get ? (l->traits & ZQ_REQUEST_RANGE) != 0
+                              : l->stale != NULL && !(l->traits & ZQ_REQUEST_SELECTIVE);
+}
+
+static void writer_reset(struct zq_writer *writer)
+{
+    writer->whole = false;
+    writer->etag = writer->last_modified = writer->if_range = (struct zq_slice){0};
+    writer->rest = 0;
 }
 
 static int pass(struct zq_reader *reader, struct zq_writer *writer)
@@ -342,8 +381,7 @@ static int pass(struct zq_reader *reader, struct zq_writer *writer)
 
     if (entry == NULL)
         return ZQ_ENOMEM;
-    writer->whole = false;
-    writer->etag = writer->last_modified = (struct zq_slice){0};
+    writer_reset(writer);
     zq_entry_open(entry, reader, writer);
     return ZQ_CACHE_PASS;
 }
@@ -383,6 +421,46 @@ static void offer_validators(struct zq_entry *stored, struct zq_entry *entry,
     writer->whole = writer->etag.p != NULL || writer->last_modified.p != NULL;
 }
 
+/* The stored part that the rest is to be added to. Without a strong validator the rest cannot be
+ * told to be of the same bytes, but what comes instead may be the whole (RFC 9111 3.3). */
+static void offer_part(struct lookup *l, struct zq_entry *entry, struct zq_writer *writer)
+{
+    struct zq_validators v = zq_validators_of(l->part->block);
+
+    writer->if_range = zq_validators_strong(&v);
+    if (writer->if_range.p != NULL || zq_entry_is_fresh(l->part, l->now_ms))
+        writer->rest = zq_part_rest(l->part);
+    if (writer->rest == 0)
+        return;
+    entry->base = l->part;
+    zq_entry_ref(l->part);
+    writer->whole = true;
+}
+
+/* What the caller is to ask for instead of what the request does. */
+static void offer(struct lookup *l, struct zq_entry *entry, struct zq_writer *writer)
+{
+    if (zq_entry_is_alone(entry)) {
+        entry->base = l->request->is_head ? l->stale : NULL;
+        if (entry->base != NULL)
+            zq_entry_ref(entry->base);
+        return;
+    }
+    if (l->stale != NULL)
+        offer_validators(l->stale, entry, writer);
+    else if (l->part != NULL)
+        offer_part(l, entry, writer);
+    writer->whole |= (l->traits & ZQ_REQUEST_SELECTIVE) != 0;
+}
+
+/* Traits of an entry: those of the request, as it goes out. */
+static unsigned traits_of(const struct lookup *l)
+{
+    if (l->request->is_head && !l->refresh)
+        return l->traits | ZQ_REQUEST_HEAD;
+    return may_lead(l) || l->refresh ? l->traits & ~(unsigned)ZQ_REQUEST_RANGE : l->traits;
+}
+
 /* Hands the entry and, where there was none, the slot over to the index. Shard locked. */
 static void fill_link(struct lookup *l, struct fill *f, struct zq_slot *slot,
                       struct zq_writer *writer)
@@ -397,17 +475,14 @@ static void fill_link(struct lookup *l, struct fill *f, struct zq_slot *slot,
     }
     entry->cache = l->cache;
     entry->shard = l->shard;
-    entry->traits = (uint16_t)l->traits;
+    entry->traits = (uint16_t)traits_of(l);
     entry->freshness.response_ms = l->now_ms;
     entry->counted += (uint32_t)sizeof(*entry);
     f->bytes -= sizeof(*entry);
     f->entry = NULL;
     zq_purge_begin(entry);
-    writer->whole = false;
-    writer->etag = writer->last_modified = (struct zq_slice){0};
-    if (l->stale != NULL)
-        offer_validators(l->stale, entry, writer);
-    writer->whole |= (l->traits & ZQ_REQUEST_SELECTIVE) != 0;
+    writer_reset(writer);
+    offer(l, entry, writer);
     if (l->refresh)
         zq_entry_open_unread(entry, writer);
     else
@@ -431,7 +506,8 @@ static int lead(struct lookup *l, struct zq_writer *writer)
     zq_lock_take(&l->shard->lock);
     int verdict = look(l, &slot);
     if (verdict == ZQ_CACHE_PASS) {
-        verdict = ZQ_CACHE_LEAD;
+        /* A HEAD's own answer is chosen from what it freshens. */
+        verdict = may_lead(l) || l->request->is_head ? ZQ_CACHE_LEAD : ZQ_CACHE_PASS;
         fill_link(l, &f, slot, writer);
     }
     zq_lock_give(&l->shard->lock);
@@ -510,7 +586,7 @@ static int decide(struct lookup *l, struct zq_writer *writer)
         return verdict;
     if (l->asked.only_if_cached)
         return ZQ_CACHE_NEVER;
-    return may_lead(l) ? lead(l, writer) : pass(l->reader, writer);
+    return may_lead(l) || may_store_alone(l) ? lead(l, writer) : pass(l->reader, writer);
 }
 
 int zq_cache_get(struct zq_cache *cache, const struct zq_cache_request *request, int64_t now_ms,

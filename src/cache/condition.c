@@ -139,6 +139,24 @@ static bool is_strong_date(struct zq_slice value, const struct zq_validators *v)
            date_of(v->date, &date) && asked == modified && modified < date;
 }
 
+bool zq_validators_strongly_equal(const struct zq_validators *a, const struct zq_validators *b)
+{
+    struct zq_etag x, y;
+
+    if (a->etag.p != NULL || b->etag.p != NULL)
+        return etag_of(a, &x) && etag_of(b, &y) && zq_etag_strongly_equal(&x, &y);
+    return is_strong_date(a->last_modified, b) && is_strong_date(b->last_modified, a);
+}
+
+struct zq_slice zq_validators_strong(const struct zq_validators *v)
+{
+    struct zq_slice date = v->etag.p == NULL ? v->last_modified : (struct zq_slice){0};
+
+    if (zq_validators_strongly_equal(v, v))
+        return v->etag.p != NULL ? v->etag : date;
+    return (struct zq_slice){0};
+}
+
 bool zq_condition_range_counts(const struct zq_fields *request, const struct zq_validators *v)
 {
     const struct zq_field *f = zq_fields_find(request, ZQ_SLICE("if-range"), NULL);

@@ -25,6 +25,11 @@ struct zq_validators {
 };
 struct zq_validators zq_validators_of(struct zq_slice block);
 
+/* Do they say that two responses are of the same bytes (RFC 9110 8.8.1)? */
+bool zq_validators_strongly_equal(const struct zq_validators *a, const struct zq_validators *b);
+/* The strong one, to ask by; p is NULL: there is none. */
+struct zq_slice zq_validators_strong(const struct zq_validators *v);
+
 /* Is a GET or HEAD that would get this response, a 2xx, answered by 304 (RFC 9110 13.2.2)? */
 bool zq_condition_not_modified(const struct zq_fields *request, const struct zq_validators *v);
 /* Does If-Range, where there is one, let Range count (RFC 9110 13.1.5)? */

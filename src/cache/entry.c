@@ -221,6 +221,13 @@ static bool retain(struct zq_entry *entry, const struct arrival *a)
     return false;
 }
 
+/* Is this answer worth remembering as one that others need not wait for? */
+static bool is_telling(const struct zq_entry *entry, const struct arrival *a)
+{
+    return (a->verdict != ZQ_POLICY_STORABLE || a->too_large) && a->content == NULL && !a->again &&
+           !zq_entry_is_alone(entry);
+}
+
 /* Settles whether it will be stored, and takes what will not off the index. */
 static void settle(struct zq_entry *entry, struct arrival *a, int64_t now_ms)
 {
@@ -234,7 +241,7 @@ static void settle(struct zq_entry *entry, struct arrival *a, int64_t now_ms)
     a->retained = storable && r->storable && !a->too_large && retain(entry, a);
     zq_purge_headed(entry);
     if (!a->retained)
-        zq_store_drop_fill(entry, (!storable || a->too_large) && a->content == NULL, now_ms);
+        zq_store_drop_fill(entry, is_telling(entry, a), now_ms);
 }
 
 /* What is not stored is a buffer on its way, and no part of the cache. */
@@ -272,6 +279,14 @@ static void show_content_of(struct zq_entry *entry, struct zq_entry *owner)
     entry->tail = owner->tail;
 }
 
+/* Nobody reads on, which the writer is to hear of. */
+static void dismiss(struct zq_entry *entry)
+{
+    entry->leader = NULL;
+    if (entry->writer->notify != NULL)
+        entry->writer->notify(entry->writer);
+}
+
 static void publish(struct zq_entry *entry, const struct arrival *a)
 {
     const struct zq_cache_response *r = &a->response;
@@ -299,7 +314,7 @@ static void publish(struct zq_entry *entry, const struct arrival *a)
         show_content_of(entry, a->content);
     release_others(entry, a);
     if (a->again)
-        entry->leader = NULL;
+        dismiss(entry);
     zq_readers_find_slowest(entry);
     zq_readers_tell(entry);
     zq_lock_give(&entry->lock);
@@ -375,7 +390,8 @@ static bool may_serve_stale(const struct zq_entry *entry, int64_t extra_ms, int6
     const struct zq_freshness *f = &entry->base->freshness;
     int64_t if_error_ms = (int64_t)f->if_error_s * 1000;
 
-    return zq_freshness_permits(f, now_ms, if_error_ms > extra_ms ? if_error_ms : extra_ms);
+    return !zq_entry_is_part(entry->base) &&
+           zq_freshness_permits(f, now_ms, if_error_ms > extra_ms ? if_error_ms : extra_ms);
 }
 
 bool zq_entry_serve_stale(struct zq_writer *writer, bool disconnected, int64_t now_ms)
@@ -411,10 +427,10 @@ static int arrive_validated(struct zq_entry *entry, struct arrival *a, int64_t n
     struct zq_entry *stored = entry->base;
     struct zq_merged merged;
 
-    int error = zq_merged_init(&merged, &not_modified, stored);
+    int error = zq_merged_init(&merged, &not_modified, stored, NULL);
     if (error == 0) {
         a->response = merged.response;
-        a->again = !zq_validates(&not_modified, stored);
+        a->again = not_modified.status == 304 && !zq_validates(&not_modified, stored);
         a->content = take_content_of(stored);
         zq_entry_ref(stored);
         error = arrive(entry, a, now_ms, now);
@@ -429,6 +445,66 @@ static int arrive_validated(struct zq_entry *entry, struct arrival *a, int64_t n
     return error;
 }
 
+/* RFC 9111 4.3.5. What HEAD brings is not stored by itself. */
+static int arrive_for_head(struct zq_entry *entry, struct arrival *a, int64_t now_ms, time_t now)
+{
+    if (entry->base != NULL && zq_head_confirms(&a->response, entry->base))
+        return arrive_validated(entry, a, now_ms, now);
+    if (entry->base != NULL && a->response.status == 200)
+        zq_store_invalidate_variant(entry->base);
+    a->response.storable = false;
+    return arrive(entry, a, now_ms, now);
+}
+
+/* ---- parts ---- */
+
+/* The rest of a stored part makes the whole, which begins with that part (RFC 9111 3.4). */
+static int arrive_as_whole(struct zq_writer *writer, struct arrival *a, int64_t now_ms, time_t now)
+{
+    struct zq_entry *entry = writer->entry, *stored = entry->base;
+    const struct zq_cache_response rest = a->response;
+    struct zq_part whole = {.exact = true};
+    struct zq_merged merged;
+
+    whole.end = whole.length = zq_part_length(stored);
+    zq_entry_ref(stored);
+    int error = zq_merged_init(&merged, &rest, stored, &whole);
+    if (error == 0) {
+        a->response = merged.response;
+        error = arrive(entry, a, now_ms, now);
+    }
+    /* Past the head there is no other answer: cut short. */
+    if (error == 0)
+        entry->overrun = zq_part_copy(writer, stored, 0, whole.end) < 0;
+    a->response = rest;
+    zq_merged_fini(&merged);
+    zq_entry_unref(stored);
+    return error;
+}
+
+/* The rest was asked for. If something else comes that is not the whole either, all ask again, with
+ * the part out of the way. */
+static int arrive_as_rest(struct zq_writer *writer, struct arrival *a, int64_t now_ms, time_t now)
+{
+    struct zq_entry *entry = writer->entry;
+    unsigned status = a->response.status;
+
+    if (zq_part_is_rest(entry->base, &a->response))
+        return arrive_as_whole(writer, a, now_ms, now);
+    a->again = status == 206 || status == 304 || status == 416;
+    if (a->again)
+        zq_store_invalidate_variant(entry->base);
+    return arrive(entry, a, now_ms, now);
+}
+
+/* Of what its reader asked for by itself, a part is stored. */
+static int arrive_itself(struct zq_entry *entry, struct arrival *a, int64_t now_ms, time_t now)
+{
+    if (zq_entry_is_alone(entry) && a->response.status != 206)
+        a->response.storable = false;
+    return arrive(entry, a, now_ms, now);
+}
+
 int zq_entry_head(struct zq_writer *writer, const struct zq_cache_response *response,
                   int64_t now_ms, time_t now)
 {
@@ -437,13 +513,17 @@ int zq_entry_head(struct zq_writer *writer, const struct zq_cache_response *resp
     int error;
 
     ZQ_ASSERT(entry->state == ZQ_ENTRY_WAITING);
-    if (entry->base != NULL && response->status == 304 && zq_can_be_validated(entry->base))
+    if (entry->base != NULL && zq_entry_is_part(entry->base))
+        error = arrive_as_rest(writer, &a, now_ms, now);
+    else if (entry->base != NULL && response->status == 304 && zq_can_be_validated(entry->base))
         error = arrive_validated(entry, &a, now_ms, now);
     else if (entry->base != NULL && is_server_error(response->status) &&
              may_serve_stale(entry, 0, now_ms))
         error = arrive_stale(entry, &a);
+    else if (entry->traits & ZQ_REQUEST_HEAD)
+        error = arrive_for_head(entry, &a, now_ms, now);
     else
-        error = arrive(entry, &a, now_ms, now);
+        error = arrive_itself(entry, &a, now_ms, now);
     zq_buf_fini(&a.vary);
     zq_buf_fini(&a.block);
     return error;
@@ -457,7 +537,7 @@ static struct zq_slice clip(struct zq_entry *entry, struct zq_slice data)
 {
     uint64_t left = UINT64_MAX;
 
-    if (entry->no_content || entry->base != NULL)
+    if (entry->no_content || entry->base != NULL || entry->overrun)
         left = 0;
     else if (entry->content_length >= 0)
         left = (uint64_t)entry->content_length - entry->length;
@@ -575,6 +655,11 @@ static bool is_whole(const struct zq_entry *entry)
                                (uint64_t)entry->content_length == entry->length);
 }
 
+static bool is_storable_part(const struct zq_entry *entry)
+{
+    return zq_entry_is_part(entry) && zq_part_is_sound(entry);
+}
+
 void zq_entry_finish(struct zq_writer *writer, bool complete)
 {
     struct zq_entry *entry = entry_of(writer);
@@ -582,8 +667,10 @@ void zq_entry_finish(struct zq_writer *writer, bool complete)
     ZQ_ASSERT(entry->state == ZQ_ENTRY_FILLING);
     writer->entry = NULL;
     complete = entry->base != NULL || (complete && is_whole(entry));
-    if (complete && entry->retained) {
-        zq_store_complete(entry);
+    if (complete && entry->retained && is_storable_part(entry)) {
+        zq_part_complete(entry);
+    } else if (complete && entry->retained && !zq_entry_is_part(entry)) {
+        zq_store_complete(entry, NULL);
     } else {
         if (entry->shard != NULL)
             zq_store_drop_fill(entry, false, 0);

@@ -141,6 +141,18 @@ static inline struct zq_coded *zq_entry_coded(const struct zq_entry *entry)
 /* The block as the application made it. */
 struct zq_slice zq_entry_own_block(const struct zq_entry *entry);
 
+/* Its answer is for its own reader alone, until it is complete. */
+static inline bool zq_entry_is_alone(const struct zq_entry *entry)
+{
+    return (entry->traits & ZQ_REQUEST_ALONE) != 0;
+}
+
+/* Stored, it is a part of a representation (part.h). */
+static inline bool zq_entry_is_part(const struct zq_entry *entry)
+{
+    return entry->status == 206;
+}
+
 static inline struct zq_slice zq_entry_vary(const struct zq_entry *entry)
 {
     return zq_slice(entry->block.p + entry->block.n + entry->withheld_n, entry->vary_n);

@@ -1,5 +1,6 @@
 #include "cache/policy.h"
 
+#include "cache/part.h"
 #include "cache/vary.h"
 #include "zq/clock.h"
 
@@ -17,7 +18,7 @@ static unsigned trait_of(struct zq_slice name)
 {
     switch (name.n) {
     case 5:
-        return is(name, "range") ? ZQ_REQUEST_SELECTIVE : 0;
+        return is(name, "range") ? ZQ_REQUEST_SELECTIVE | ZQ_REQUEST_RANGE : 0;
     case 6:
         return is(name, "cookie") ? ZQ_REQUEST_COOKIE : 0;
     case 8:
@@ -107,7 +108,8 @@ static bool explicit_lifetime(const struct zq_cache_control *cc, const struct zq
 /* The status codes that RFC 9110 15.1 defines as heuristically cacheable. */
 static bool has_heuristic_status(unsigned status)
 {
-    static const unsigned short known[] = {200, 203, 204, 300, 301, 308, 404, 405, 410, 414, 501};
+    static const unsigned short known[] = {200, 203, 204, 206, 300, 301,
+                                           308, 404, 405, 410, 414, 501};
 
     for (size_t i = 0; i < ZQ_ARRAY_SIZE(known); i++)
         if (known[i] == status)
@@ -164,8 +166,8 @@ static int64_t initial_age_ms(const struct zq_policy_exchange *x, time_t date)
  * 5.2.2.3). */
 static bool is_understood(unsigned status)
 {
-    static const unsigned short known[] = {200, 203, 204, 300, 301, 302, 303, 307, 308, 400, 403,
-                                           404, 405, 410, 414, 451, 500, 501, 502, 503, 504};
+    static const unsigned short known[] = {200, 203, 204, 206, 300, 301, 302, 303, 307, 308, 400,
+                                           403, 404, 405, 410, 414, 451, 500, 501, 502, 503, 504};
 
     for (size_t i = 0; i < ZQ_ARRAY_SIZE(known); i++)
         if (known[i] == status)
@@ -173,11 +175,17 @@ static bool is_understood(unsigned status)
     return false;
 }
 
-/* 206 is a part, and 304 says something about another response: neither stands for itself. */
-static bool is_storable_status(unsigned status, const struct zq_cache_control *cc)
+/* 304 says something about another response; 206 is the part that its own request asked for. */
+static bool is_storable_status(const struct zq_policy_exchange *x,
+                               const struct zq_cache_control *cc)
 {
-    return status >= 200 && status != 206 && status != 304 &&
-           (!cc->must_understand || is_understood(status));
+    struct zq_part part;
+
+    if (x->status == 206 &&
+        (!(x->traits & ZQ_REQUEST_RANGE) || !zq_part_of_fields(x->response, &part)))
+        return false;
+    return x->status >= 200 && x->status != 304 &&
+           (!cc->must_understand || is_understood(x->status));
 }
 
 /* no-store beside must-understand is for caches that do not know it (RFC 9111 5.2.2.3). */
@@ -227,7 +235,7 @@ static bool has_validator(const struct zq_fields *response)
 static enum zq_policy_verdict judge_fields(const struct zq_policy_exchange *x,
                                            const struct zq_cache_control *cc)
 {
-    if (!is_storable_status(x->status, cc))
+    if (!is_storable_status(x, cc))
         return ZQ_POLICY_STATUS;
     if (forbids_storing(x, cc))
         return ZQ_POLICY_NO_STORE;

@@ -12,12 +12,16 @@
 enum zq_request_trait {
     ZQ_REQUEST_COOKIE = 1,
     ZQ_REQUEST_AUTHORIZATION = 2,
-    ZQ_REQUEST_NO_STORE = 4,     /* RFC 9111 5.2.1.5 */
-    ZQ_REQUEST_SELECTIVE = 8,    /* If-None-Match, If-Modified-Since, Range, If-Range */
-    ZQ_REQUEST_OVERRIDE = 16,    /* the application may see another method or target than the key */
-    ZQ_REQUEST_ORIGINAL = 32,    /* If-Match, If-Unmodified-Since: the origin's (RFC 9111 4.3.2) */
-    ZQ_REQUEST_NO_TRANSFORM = 64 /* RFC 9111 5.2.1.6 */
+    ZQ_REQUEST_NO_STORE = 4,  /* RFC 9111 5.2.1.5 */
+    ZQ_REQUEST_SELECTIVE = 8, /* If-None-Match, If-Modified-Since, Range, If-Range */
+    ZQ_REQUEST_OVERRIDE = 16, /* the application may see another method or target than the key */
+    ZQ_REQUEST_ORIGINAL = 32, /* If-Match, If-Unmodified-Since: the origin's (RFC 9111 4.3.2) */
+    ZQ_REQUEST_NO_TRANSFORM = 64, /* RFC 9111 5.2.1.6 */
+    ZQ_REQUEST_RANGE = 128,       /* of an entry's leader: it went out with it */
+    ZQ_REQUEST_HEAD = 256         /* the same: not a GET */
 };
+/* What goes out so has an answer for nobody else. */
+#define ZQ_REQUEST_ALONE (ZQ_REQUEST_RANGE | ZQ_REQUEST_HEAD)
 #define ZQ_REQUEST_CREDENTIALS (ZQ_REQUEST_COOKIE | ZQ_REQUEST_AUTHORIZATION)
 unsigned zq_policy_request(const struct zq_fields *request);
 
@@ -91,7 +95,7 @@ enum zq_policy_verdict {
 };
 
 struct zq_policy_exchange {
-    unsigned traits; /* of the request, a GET */
+    unsigned traits; /* of the request */
     unsigned status;
     const struct zq_fields *response;
     int64_t request_ms, response_ms; /* monotonic */

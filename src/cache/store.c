@@ -130,7 +130,13 @@ void zq_store_add_fill(struct zq_slot *slot, struct zq_entry *entry)
     ZQ_LOCK_HELD(&entry->shard->lock);
     entry->slot = slot;
     zq_entry_ref(entry);
-    zq_list_append(slot->fills.next, &entry->link);
+    zq_list_append(zq_entry_is_alone(entry) ? &slot->fills : slot->fills.next, &entry->link);
+}
+
+bool zq_slot_is_fetched(const struct zq_slot *slot)
+{
+    return !zq_list_empty(&slot->fills) &&
+           !zq_entry_is_alone(ZQ_CONTAINER(slot->fills.next, struct zq_entry, link));
 }
 
 bool zq_store_confirm_fill(struct zq_entry *entry, struct zq_tags *tags)
@@ -142,8 +148,10 @@ bool zq_store_confirm_fill(struct zq_entry *entry, struct zq_tags *tags)
     if (indexed) {
         entry->tags = tags;
         zq_slot_unmark(shard, entry->slot);
-        zq_list_remove(&entry->link);
-        zq_list_append(entry->slot->fills.next, &entry->link);
+        if (!zq_entry_is_alone(entry)) {
+            zq_list_remove(&entry->link);
+            zq_list_append(entry->slot->fills.next, &entry->link);
+        }
     }
     zq_lock_give(&shard->lock);
     return indexed;
@@ -233,12 +241,15 @@ static bool replaces(const struct zq_entry *entry, const struct zq_entry *older)
     return entry->vary_n == 0 || zq_vary_same(zq_entry_vary(entry), zq_entry_vary(older));
 }
 
-/* A slow fetch does not replace the answer of a quicker one that began after it. */
+/* A slow fetch does not replace the answer of a quicker one that began after it, nor a part the
+ * whole. */
 static bool is_outdated(const struct zq_slot *slot, const struct zq_entry *entry)
 {
     for (struct zq_node *n = slot->variants.next; n != &slot->variants; n = n->next) {
         struct zq_entry *other = ZQ_CONTAINER(n, struct zq_entry, link);
-        if (replaces(entry, other) && other->freshness.response_ms > entry->freshness.response_ms)
+        if (replaces(entry, other) &&
+            (other->freshness.response_ms > entry->freshness.response_ms ||
+             (zq_entry_is_part(entry) && !zq_entry_is_part(other))))
             return true;
     }
     return false;
@@ -281,7 +292,37 @@ static void add_variant(struct zq_slot *slot, struct zq_entry *entry, struct zq_
     entry->shard->stored++;
 }
 
-void zq_store_complete(struct zq_entry *entry)
+struct zq_entry *zq_store_find_part(const struct zq_entry *fill)
+{
+    struct zq_entry *found = NULL;
+
+    zq_lock_take(&fill->shard->lock);
+    struct zq_slot *slot = fill->slot;
+    struct zq_node *n = slot != NULL ? slot->variants.next : NULL;
+    for (; slot != NULL && n != &slot->variants && found == NULL; n = n->next) {
+        struct zq_entry *other = ZQ_CONTAINER(n, struct zq_entry, link);
+        if (zq_entry_is_part(other) && replaces(fill, other) &&
+            zq_purge_effect(other) == ZQ_PURGE_NONE)
+            found = other;
+    }
+    if (found != NULL)
+        zq_entry_ref(found);
+    zq_lock_give(&fill->shard->lock);
+    return found;
+}
+
+/* Takes the place of a fill in its slot, with a reference. */
+static void stand_in(struct zq_entry *entry, struct zq_entry *fill, struct zq_node *dropped)
+{
+    struct zq_slot *slot = fill->slot;
+
+    zq_slot_drop(fill, false, dropped);
+    entry->slot = slot;
+    zq_entry_ref(entry);
+    zq_list_append(slot->fills.next, &entry->link);
+}
+
+void zq_store_complete(struct zq_entry *entry, struct zq_entry *instead)
 {
     struct zq_shard *shard = entry->shard;
     struct zq_node dropped;
@@ -291,6 +332,10 @@ void zq_store_complete(struct zq_entry *entry)
     /* Within the shard's lock, so that who hears of the end finds a hit when he asks again. */
     zq_entry_freeze(entry);
     struct zq_slot *slot = entry->slot;
+    if (slot != NULL && instead != NULL && zq_purge_effect(entry) == ZQ_PURGE_NONE) {
+        stand_in(instead, entry, &dropped);
+        entry = instead;
+    }
     if (slot != NULL && zq_purge_effect(entry) == ZQ_PURGE_NONE && !is_outdated(slot, entry)) {
         add_variant(slot, entry, &dropped);
     } else if (slot != NULL) {

@@ -26,7 +26,8 @@ struct zq_slot {
     uint32_t hash;           /* its lower half */
     uint32_t checked;        /* the lower half of the number up to which purges were asked about */
     struct zq_node variants; /* newest first, by their Date */
-    struct zq_node fills;    /* newest first; one goes to the front when its head is storable */
+    struct zq_node fills;    /* newest first; one goes to the front when its head is storable; those
+                                that are for their reader alone are behind all others */
     struct zq_node mark;     /* in shard->marks */
     int64_t mark_until_ms;   /* 0: no mark */
     uint32_t n_variants;
@@ -115,6 +116,8 @@ void zq_slot_clear(struct zq_cache *cache, struct zq_shard *shard, struct zq_slo
 /* Gives the references of what was dropped. No lock may be held. */
 void zq_store_unref_all(struct zq_node *dropped);
 
+/* Is something fetched that others may wait for? Shard locked. */
+bool zq_slot_is_fetched(const struct zq_slot *slot);
 /* Links a fill; the slot takes a reference. Shard locked. */
 void zq_store_add_fill(struct zq_slot *slot, struct zq_entry *entry);
 /* A fill's head proved storable: it has these tags (taken over) and may be joined from now on, and
@@ -131,7 +134,11 @@ bool zq_store_drop_idle_fill(struct zq_entry *entry);
 void zq_store_drop_variant(struct zq_entry *entry);
 void zq_store_invalidate_variant(struct zq_entry *entry);
 /* A fill is complete: freezes it, and makes it a variant in place of those that the same requests
- * select, unless it was taken off the index. Locks the shard and the entry. */
-void zq_store_complete(struct zq_entry *entry);
+ * select, unless it was taken off the index; or not it but `instead`, where that is not NULL. A
+ * part takes no whole response's place. Locks the shard and the entry. */
+void zq_store_complete(struct zq_entry *entry, struct zq_entry *instead);
+/* The newest part that is stored for the same requests as a fill; with a reference, or NULL. Locks
+ * the shard. */
+struct zq_entry *zq_store_find_part(const struct zq_entry *fill);
 
 #endif

@@ -2,6 +2,7 @@
 #ifndef ZQ_CACHE_VALIDATE_H
 #define ZQ_CACHE_VALIDATE_H
 
+#include "cache/part.h"
 #include "zq/cache.h"
 
 struct zq_entry;
@@ -13,16 +14,24 @@ bool zq_can_be_validated(const struct zq_entry *stored);
  * same? */
 bool zq_validates(const struct zq_cache_response *not_modified, const struct zq_entry *stored);
 
-/* The stored response with the fields of the 304 in place of its own: what a new entry is made of.
- * `response` borrows from the rest. */
+/* Does a 200 to HEAD say nothing else of the stored response than that does itself (RFC 9111
+ * 4.3.5)? */
+bool zq_head_confirms(const struct zq_cache_response *head, const struct zq_entry *stored);
+
+/* Fields out of their lines, which they borrow. 0 or ZQ_ENOMEM. Release: free(out->v). */
+int zq_fields_of_lines(struct zq_fields *out, struct zq_slice lines);
+
+/* The stored response with the fields of a newer one in place of its own (RFC 9111 3.2): what a new
+ * entry is made of. `response` borrows from the rest. */
 struct zq_merged {
     struct zq_cache_response response;
     struct zq_fields fields;
     struct zq_buf block, hidden;
 };
-/* 0 or ZQ_ENOMEM. Release: zq_merged_fini, also after an error. */
-int zq_merged_init(struct zq_merged *m, const struct zq_cache_response *not_modified,
-                   const struct zq_entry *stored);
+/* `whole`: they are parts, and make up that; NULL: the newer has no content. 0 or ZQ_ENOMEM.
+ * Release: zq_merged_fini, also after an error. */
+int zq_merged_init(struct zq_merged *m, const struct zq_cache_response *newer,
+                   const struct zq_entry *stored, const struct zq_part *whole);
 void zq_merged_fini(struct zq_merged *m);
 
 #endif

@@ -100,12 +100,27 @@ static void add_field(struct zq_fields *to, struct zq_slice name, struct zq_slic
         to->v[to->n++] = (struct zq_field){name, value};
 }
 
+/* What a stored part lacks (RFC 9111 3.3). */
+static int ask_for_rest(struct fetch *fetch, struct zq_fields *to)
+{
+    const size_t bound = sizeof("bytes=-") + 20;
+    char *text = zq_arena_alloc(&fetch->arena, bound);
+
+    if (text == NULL)
+        return ZQ_ENOMEM;
+    char *end = zq_put_number(zq_put(text, ZQ_SLICE("bytes=")), fetch->writer.rest);
+    *end++ = '-';
+    add_field(to, ZQ_SLICE("range"), zq_slice(text, (size_t)(end - text)));
+    add_field(to, ZQ_SLICE("if-range"), fetch->writer.if_range);
+    return 0;
+}
+
 static int select_fields(struct fetch *fetch, const struct zq_fields *from, struct zq_fields *to)
 {
     *to = *from;
     if (!fetch->writer.whole)
         return 0;
-    *to = (struct zq_fields){.v = zq_arena_alloc(&fetch->arena, (from->n + 2) * sizeof(*from->v))};
+    *to = (struct zq_fields){.v = zq_arena_alloc(&fetch->arena, (from->n + 4) * sizeof(*from->v))};
     if (to->v == NULL)
         return ZQ_ENOMEM;
     for (size_t i = 0; i < from->n; i++)
@@ -113,7 +128,7 @@ static int select_fields(struct fetch *fetch, const struct zq_fields *from, stru
             to->v[to->n++] = from->v[i];
     add_field(to, ZQ_SLICE("if-none-match"), fetch->writer.etag);
     add_field(to, ZQ_SLICE("if-modified-since"), fetch->writer.last_modified);
-    return 0;
+    return fetch->writer.rest > 0 ? ask_for_rest(fetch, to) : 0;
 }
 
 static int encode(struct fetch *fetch, const struct zq_exchange *exchange)

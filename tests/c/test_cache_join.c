@@ -89,7 +89,7 @@ static void who_joins(void **state)
     rig_verdict(cache, JOIN, STALE, .now_ms = HOUR_MS, .fields = "authorization: x");
     rig_verdict(cache, LEAD, STALE, .now_ms = HOUR_MS, .alone = true);
     rig_verdict(cache, JOIN, STALE, .now_ms = HOUR_MS, .method = "HEAD");
-    rig_verdict(cache, PASS, STALE, .now_ms = HOUR_MS, .method = "HEAD", .alone = true);
+    rig_verdict(cache, LEAD, STALE, .now_ms = HOUR_MS, .method = "HEAD", .alone = true);
     zq_entry_fail(&leader.writer, 502);
     rig_leave(&leader);
 }

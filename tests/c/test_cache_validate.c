@@ -281,6 +281,102 @@ static void a_refresh_that_brings_nothing_is_not_repeated(void **state)
     rig_leave(&c);
 }
 
+/* ---- HEAD ---- */
+
+static const struct {
+    const char *section, *lines;
+    int64_t length;
+    bool freshened, stays;
+} heads[] = {
+    {"4.3.5", "Cache-Control: max-age=60\r\nETag: \"a\"\r\nX-New: 1\r\n", 5, true, true},
+    {"4.3.5", "Cache-Control: max-age=60\r\nX-New: 1\r\n", -1, true, true},
+    {"4.3.5", "Cache-Control: max-age=60\r\nETag: \"b\"\r\n", 5, false, false},
+    {"4.3.5", "Cache-Control: max-age=60\r\nETag: W/\"a\"\r\n", 5, false, false},
+    {"4.3.5", "Cache-Control: max-age=60\r\nETag: \"a\"\r\n", 6, false, false},
+    {"4.3.5", "Cache-Control: max-age=60\r\nLast-Modified: x\r\n", 5, false, false},
+    {"zq: Set-Cookie", "Set-Cookie: a=1\r\nETag: \"a\"\r\n", 5, false, false},
+    {"3", "Cache-Control: no-store\r\nETag: \"a\"\r\n", 5, false, false},
+};
+
+static int give_head(struct rig_client *c, unsigned status, const char *lines, int64_t length)
+{
+    char block[256], text[256];
+    struct rig_fields f;
+    size_t n = 0;
+
+    snprintf(block, sizeof(block), "HTTP/1.1 200 OK\r\n%s", lines);
+    for (const char *p = lines; p[2] != '\0'; p++)
+        if (*p != '\r')
+            text[n++] = *p;
+    text[n] = '\0';
+    struct zq_cache_response response = {
+        .status = status,
+        .fields = rig_fields(&f, text),
+        .block = zq_slice_str(block),
+        .content_length = length,
+        .no_content = true,
+        .storable = true,
+    };
+    return zq_entry_head(&c->writer, &response, 1000, 1000000000);
+}
+
+/* RFC 9111 4.3.5: HEAD freshens the stale response to GET that it agrees with, and makes an end to
+ * another. */
+static void a_head_freshens_or_invalidates(void **state)
+{
+    for (size_t i = 0; i < ZQ_ARRAY_SIZE(heads); i++) {
+        struct zq_cache *cache = zq_cache_new(RIG_SIZE);
+        struct rig_client c = {0}, get = {0};
+        store(cache, "Cache-Control: max-age=1\nETag: \"a\"",
+              "HTTP/1.1 200 OK\r\nCache-Control: max-age=1\r\nETag: \"a\"\r\n");
+        assert_int_equal(rig_get(cache, &c, .method = "HEAD", .now_ms = 1000), ZQ_CACHE_LEAD);
+        assert_false(c.writer.whole);
+        assert_null(c.writer.etag.p);
+        /* What HEAD brings is nothing to wait for. */
+        assert_int_equal(rig_get(cache, &get, .now_ms = 1000), ZQ_CACHE_LEAD);
+        zq_entry_fail(&get.writer, 502);
+        rig_leave(&get);
+        assert_int_equal(give_head(&c, 200, heads[i].lines, heads[i].length), 0);
+        rig_finish(&c);
+        struct zq_entry_info info = rig_describe(&c, 1000);
+        if (info.stored != heads[i].freshened)
+            fail_msg("%s: %s", heads[i].section, heads[i].lines);
+        rig_leave(&c);
+        int verdict = rig_get(cache, &get, .now_ms = 2000);
+        assert_int_equal(verdict, heads[i].freshened ? ZQ_CACHE_HIT : ZQ_CACHE_LEAD);
+        if (heads[i].freshened) {
+            assert_non_null(strstr(rig_describe(&get, 2000).block.p, "X-New: 1"));
+            rig_expect(&get, "hello");
+        } else {
+            assert_int_equal(get.forward, heads[i].stays ? ZQ_FORWARD_STALE : ZQ_FORWARD_URI_MISS);
+            zq_entry_fail(&get.writer, 502);
+        }
+        rig_leave(&get);
+        zq_cache_free(cache);
+    }
+}
+
+/* Only a 200 says something about it; and HEAD alone stores nothing. */
+static void a_head_that_says_nothing(void **state)
+{
+    struct zq_cache *cache = *state;
+    struct rig_client c = {0};
+
+    assert_int_equal(rig_get(cache, &c, .method = "HEAD"), ZQ_CACHE_PASS);
+    assert_int_equal(give_head(&c, 200, RIG_FRESH "\r\n", 5), 0);
+    rig_finish(&c);
+    rig_leave(&c);
+    store(cache, "Cache-Control: max-age=1\nETag: \"a\"", HEAD200);
+    assert_int_equal(rig_get(cache, &c, .method = "HEAD", .now_ms = 1000), ZQ_CACHE_LEAD);
+    assert_int_equal(give_head(&c, 404, RIG_FRESH "\r\n", 5), 0);
+    rig_finish(&c);
+    assert_int_equal(rig_describe(&c, 1000).status, 404);
+    rig_leave(&c);
+    rig_verdict(cache, LEAD, STALE, .now_ms = 1000);
+    rig_verdict(cache, PASS, STALE, .now_ms = 1000, .method = "HEAD",
+                .fields = "if-none-match: \"a\"");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -293,6 +389,8 @@ int main(void)
         RIG_TEST(stale_while_revalidate),
         RIG_TEST(a_refresh_that_fails_leaves_what_is_there),
         RIG_TEST(a_refresh_that_brings_nothing_is_not_repeated),
+        cmocka_unit_test(a_head_freshens_or_invalidates),
+        RIG_TEST(a_head_that_says_nothing),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
