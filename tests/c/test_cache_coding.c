@@ -182,7 +182,7 @@ static struct content content_of(uint64_t length)
     struct zq_segment **at = &c.first;
 
     for (uint64_t i = 0; i < length; i++)
-        c.text[i] = "the quick brown fox jumps over the lazy dog\n"[i % 44 ^ (i / 44 % 7)];
+        c.text[i] = "the quick brown fox jumps over the lazy dog\n"[(i ^ (i / 44 % 7)) % 44];
     for (uint64_t start = 0, size = 1; start < length; start += size, size = size * 3 + 1) {
         struct zq_segment *s = malloc(sizeof(*s) + size);
         uint64_t n = length - start < size ? length - start : size;
