@@ -1,4 +1,5 @@
 /* I/O threads at work: each has exchanges that read and fetches that write, and all share a cache.
+ * They purge, one of them sweeps, and one turns the cache off and on.
  * Readers move only when they were told to, as in the front, so a lost notification hangs the test;
  * what they read names the request it is for. In threads ZQ_ASSERT aborts; a failure of
  * cmocka's would jump to another stack. Meant for the sanitizers; runs in any build. */
@@ -30,7 +31,8 @@ struct io_thread {
     struct exchange exchanges[EXCHANGES];
     uint32_t seed;
     unsigned started;
-    unsigned verdicts[4], released, failed, aborted, complete;
+    unsigned verdicts[4], released, failed, aborted, complete, validated, purged;
+    bool sweeps, switches, off;
 };
 
 /* All threads' clock: it goes on with every request, so that much of what is stored grows stale. */
@@ -210,12 +212,35 @@ static void pump(struct io_thread *t, struct exchange *x)
 
 /* ---- the fetch's side ---- */
 
+#define BLOCK_WITH_ETAG "HTTP/1.1 200 OK\r\nETag: \"a\"\r\n"
+
+/* What is stored, and selected by this request, is still right: to each representation of its own
+ * content, one tag is enough here. */
+static void send_not_modified(struct io_thread *t, struct exchange *x)
+{
+    struct rig_fields fields;
+    struct zq_cache_response response = {
+        .status = 304,
+        .fields = rig_fields(&fields, "Cache-Control: public, max-age=1\nETag: \"a\""),
+        .block = ZQ_SLICE("HTTP/1.1 304 -\r\nETag: \"a\"\r\n"),
+        .content_length = -1,
+        .no_content = true,
+        .storable = true,
+    };
+
+    ZQ_ASSERT(zq_entry_head(&x->writer, &response, now_ms(), 1000000000) == 0);
+    x->head_sent = true;
+    x->length = 0;
+    x->whole = true;
+    t->validated++;
+}
+
 static void send_head(struct io_thread *t, struct exchange *x)
 {
     static const char *const kinds[] = {
         "Cache-Control: max-age=1",
-        "Cache-Control: max-age=1\nVary: accept-language",
-        "Cache-Control: public, max-age=1\nVary: accept-language",
+        "Cache-Control: max-age=1\nVary: accept-language\nCache-Tag: a, b",
+        "Cache-Control: public, max-age=1\nVary: accept-language\nSurrogate-Key: b c",
         "Cache-Control: public, s-maxage=1\nVary: Accept-Language",
         "Cache-Control: no-store",
         NULL,
@@ -233,7 +258,7 @@ static void send_head(struct io_thread *t, struct exchange *x)
     struct zq_cache_response response = {
         .status = 200,
         .fields = rig_fields(&fields, kinds[kind]),
-        .block = ZQ_SLICE(RIG_BLOCK),
+        .block = dice(t, 2) ? ZQ_SLICE(BLOCK_WITH_ETAG) : ZQ_SLICE(RIG_BLOCK),
         .content_length = dice(t, 2) ? (int64_t)x->length : -1,
         .storable = dice(t, 30) > 0,
     };
@@ -276,12 +301,50 @@ static void fetch(struct io_thread *t, struct exchange *x)
         end_fetch(x, false);
         return;
     }
-    if (!x->head_sent)
+    if (!x->head_sent && x->writer.etag.p != NULL && dice(t, 3) > 0)
+        send_not_modified(t, x);
+    else if (!x->head_sent)
         send_head(t, x);
     else if (x->sent < x->length)
         send_some(t, x);
     else
         end_fetch(x, x->whole);
+}
+
+/* ---- the operator's side ---- */
+
+static void purge(struct io_thread *t)
+{
+    static const struct zq_purge purges[] = {
+        {ZQ_PURGE_TAG, false, {"a", 1}},    {ZQ_PURGE_TAG, true, {"b", 1}},
+        {ZQ_PURGE_TAG, false, {"none", 4}}, {ZQ_PURGE_PREFIX, false, {"/1", 2}},
+        {ZQ_PURGE_GLOB, true, {"*2", 2}},   {ZQ_PURGE_URL, true, {"http://a/3", 10}},
+        {ZQ_PURGE_URL, false, {"/0", 2}},   {ZQ_PURGE_ALL, true, {"", 0}},
+        {ZQ_PURGE_ALL, false, {"", 0}},
+    };
+    uint64_t number;
+    int error = zq_cache_purge(t->cache, &purges[dice(t, ZQ_ARRAY_SIZE(purges))], &number);
+
+    ZQ_ASSERT(error == 0 || error == ZQ_ELIMIT); /* the sweep is behind */
+    t->purged += error == 0;
+}
+
+static void operate(struct io_thread *t)
+{
+    char target[16];
+
+    if (dice(t, 200) == 0) {
+        snprintf(target, sizeof(target), "/%u", dice(t, KEYS));
+        zq_cache_invalidate(t->cache, ZQ_SLICE("http"), ZQ_SLICE("a"), zq_slice_str(target));
+    }
+    if (dice(t, 100) == 0)
+        purge(t);
+    if (t->sweeps)
+        zq_cache_sweep(t->cache);
+    if (t->switches && dice(t, t->off ? 5 : 500) == 0) {
+        t->off = !t->off;
+        zq_cache_switch(t->cache, !t->off);
+    }
 }
 
 /* ---- the loop ---- */
@@ -302,11 +365,7 @@ static bool turn(struct io_thread *t)
             leave(x);
         busy |= x->open || x->fetching;
     }
-    if (dice(t, 200) == 0) {
-        char target[16];
-        snprintf(target, sizeof(target), "/%u", dice(t, KEYS));
-        zq_cache_invalidate(t->cache, ZQ_SLICE("http"), ZQ_SLICE("a"), zq_slice_str(target));
-    }
+    operate(t);
     ZQ_ASSERT(zq_cache_used(t->cache) <= CACHE_BYTES);
     return busy || t->started < REQUESTS;
 }
@@ -330,6 +389,8 @@ static void threads_share_a_cache(void **state)
     for (unsigned i = 0; i < THREADS; i++) {
         threads[i].cache = cache;
         threads[i].seed = i * 7919 + 1;
+        threads[i].sweeps = i == 0;
+        threads[i].switches = i == 1;
         assert_int_equal(pthread_create(&threads[i].thread, NULL, run, &threads[i]), 0);
     }
     for (unsigned i = 0; i < THREADS; i++) {
@@ -340,13 +401,17 @@ static void threads_share_a_cache(void **state)
         sum.complete += threads[i].complete;
         sum.aborted += threads[i].aborted;
         sum.failed += threads[i].failed;
+        sum.validated += threads[i].validated;
+        sum.purged += threads[i].purged;
     }
-    print_message(
-        "hit %u, join %u, lead %u, pass %u; complete %u, released %u, cut %u, failed %u\n",
-        sum.verdicts[ZQ_CACHE_HIT], sum.verdicts[ZQ_CACHE_JOIN], sum.verdicts[ZQ_CACHE_LEAD],
-        sum.verdicts[ZQ_CACHE_PASS], sum.complete, sum.released, sum.aborted, sum.failed);
+    print_message("hit %u, join %u, lead %u, pass %u; complete %u, released %u, cut %u, failed %u; "
+                  "validated %u, purged %u\n",
+                  sum.verdicts[ZQ_CACHE_HIT], sum.verdicts[ZQ_CACHE_JOIN],
+                  sum.verdicts[ZQ_CACHE_LEAD], sum.verdicts[ZQ_CACHE_PASS], sum.complete,
+                  sum.released, sum.aborted, sum.failed, sum.validated, sum.purged);
     assert_true(sum.verdicts[ZQ_CACHE_HIT] > 0 && sum.verdicts[ZQ_CACHE_JOIN] > 0);
     assert_true(sum.released > 0 && sum.aborted > 0 && sum.failed > 0);
+    assert_true(sum.validated > 0 && sum.purged > 0);
     assert_true(sum.complete > THREADS * REQUESTS / 2);
     zq_cache_free(cache); /* asserts that every byte was given back */
 }
