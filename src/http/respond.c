@@ -103,6 +103,8 @@ bool zq_respond_drain(struct zq_http_exchange *ex)
 static void stash(struct zq_conn *conn, const struct vec *vec, size_t from, size_t to)
 {
     size_t at = 0;
+    if (from >= to)
+        return;
     for (int i = 1; i < vec->n && at < to; i++) {
         size_t n = vec->v[i].iov_len;
         size_t skip = from > at ? from - at : 0;
