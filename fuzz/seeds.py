@@ -239,6 +239,18 @@ def key():
         yield b"https\n" + host + b"\n" + a + b"\nHTTPS\n" + host + b"\n" + b
 
 
+def route():
+    yield (
+        b"GET /a/new\nGET /a/<int:i>\nGET /a/<b>\nPOST /a/<int:j>/<path:p>\nGET /a/<n>.js\n\n"
+        b"GET /a/new\nHEAD /a/12\nGET /a/x.js\nPOST /a/3/x/y\nGET /a/%31\nGET /a//b\nGET /a/\n"
+    )
+    yield (
+        b"GET /<path:p>\nGET /<float:f>/x\nGET /<uuid:u>/x\nGET,PUT /<a>/x\nHEAD /<z>/x\n\n"
+        b"GET /1.5/x\nGET /0123abcd-0123-abcd-0123-0123456789ab/x\nPUT /q/x\nGET /q/y\nGET /;/x\n"
+    )
+    yield b"GET /<a><b>\nGET <\nGET /<int:>\nGET /\n\nGET /\nGET *\nGET /.\n"
+
+
 def store():
     yield bytes(range(0, 250, 3)) * 3
     yield bytes(i * 37 % 256 for i in range(300))
