@@ -115,6 +115,11 @@ def wire():
     )
     yield b"\1" + frame(13, 7, struct.pack("=HH", 103, 2) + fields(*pairs)) + frame(2, 7, response)
     yield b"\0" + frame(12, 0, struct.pack("=IHH", 3, 200, 0) + b"{}")
+    texts, names = b"/a/<int:id>" + b"GET,POST" + b"app.view", b"\1\0q\4\0lang\3\0x-a"
+    head = struct.pack("=BBHHH3H4HH", 0, 3, 0, 0, 0, 11, 8, 8, 1, 0, 1, 1, 0)
+    yield b"\1" + frame(14, 0, head + texts + names) + frame(15, 0, b"\1\0\0\0")
+    head = struct.pack("=BBHHH3H4HH", 2, 0, 200, 2, 0, 2, 3, 0, 0, 1, 0, 0, 0)
+    yield b"\1" + frame(14, 0, head + b"/sGET" + b"\5\0utm_*" + fields(*pairs) + b"the body")
 
 
 def conformance():

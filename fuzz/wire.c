@@ -129,6 +129,19 @@ static int again_answer(const struct zq_wire_frame *frame, struct zq_buf *out)
     return 0;
 }
 
+static int again_route(const struct zq_wire_frame *frame, struct zq_arena *arena,
+                       struct zq_buf *out)
+{
+    struct zq_route route;
+    int rc = zq_wire_decode_route(frame->payload, arena, &route);
+    if (rc != 0)
+        return rc;
+    FUZZ_CHECK(zq_route_fault(route.path) == NULL && route.methods.n > 0);
+    FUZZ_CHECK((route.status != 0) == (route.kind == ZQ_ROUTE_STATIC));
+    FUZZ_CHECK(zq_wire_encode_route(out, &route) == 0);
+    return 0;
+}
+
 /* Encodes again what was decoded; `out` stays empty where that need not be the same bytes. */
 static int again(const struct zq_wire_frame *frame, struct zq_arena *arena, struct zq_buf *out)
 {
@@ -145,11 +158,14 @@ static int again(const struct zq_wire_frame *frame, struct zq_arena *arena, stru
     case ZQ_WIRE_PING:
     case ZQ_WIRE_PONG:
     case ZQ_WIRE_INFO:
+    case ZQ_WIRE_ROUTES:
         return again_number(frame, out);
     case ZQ_WIRE_PURGE:
         return again_purge(frame, out);
     case ZQ_WIRE_ANSWER:
         return again_answer(frame, out);
+    case ZQ_WIRE_ROUTE:
+        return again_route(frame, arena, out);
     default:
         return zq_wire_encode_signal(out, frame->type, frame->stream, frame->flags);
     }

@@ -193,7 +193,7 @@ def test_a_long_list_comes_in_parts(shared):
 def test_off_and_on(shared):
     target = stored(shared)
     assert json.loads(api(shared, "/cache/off", "POST").body) == {"on": False}
-    assert shared.get(target).get("cache-status") == "zq; fwd=bypass"
+    assert shared.get(target).get("cache-status") == "zq; fwd=bypass; detail=app"
     assert json.loads(api(shared, "/cache/stat").body)["on"] is False
     assert json.loads(api(shared, "/cache/on", "POST").body) == {"on": True}
     assert is_hit(shared, target)

@@ -33,7 +33,7 @@ def replayed(server, target, first=(), second=(), **options):
 def test_a_hit_is_the_same_response(basic):
     target = page("Cache-Control: max-age=60", "X-Custom: kept", body="content")
     a, b = basic.get(target), basic.get(target)
-    assert a.get("cache-status") == "zq; fwd=uri-miss; stored; ttl=60"
+    assert a.get("cache-status") == "zq; fwd=uri-miss; stored; ttl=60; detail=app"
     assert b.get("cache-status").startswith("zq; hit; ttl=")
     assert b.body == a.body == b"content"
     assert b.get("x-custom") == "kept"
@@ -146,7 +146,7 @@ def test_head_is_answered_from_a_stored_get(basic):
 def test_other_methods_always_reach_python(basic, method):
     target = page("Cache-Control: max-age=60")
     assert not replayed(basic, target, method=method)
-    assert basic.get(target, method=method).get("cache-status") == "zq; fwd=method"
+    assert basic.get(target, method=method).get("cache-status") == "zq; fwd=method; detail=app"
 
 
 def test_unsafe_methods_invalidate(basic):

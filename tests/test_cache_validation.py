@@ -44,7 +44,7 @@ def test_a_304_freshens(basic):
     response = basic.get(target)
     assert response.status == 200
     assert response.body == b"content"
-    assert status_of(response) == "zq; fwd=stale; stored; fwd-status=304; ttl=60"
+    assert status_of(response) == "zq; fwd=stale; stored; fwd-status=304; ttl=60; detail=app"
     assert response.get("x-asked-if-none-match") == '"a"'
     assert response.get("x-turn") == "1"
     assert response.all("x-both") == ["2", "3"]

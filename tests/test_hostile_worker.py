@@ -26,10 +26,10 @@ def attacks():
     spec = importlib.util.spec_from_file_location("hostile", SCRIPT)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    return list(module.BLAMED), list(module.EITHER)
+    return [list(each) for each in (module.DECLARED, module.UNUSED, module.BLAMED, module.EITHER)]
 
 
-BLAMED, EITHER = attacks()
+DECLARED, UNUSED, BLAMED, EITHER = attacks()
 
 
 def groups(names):
@@ -132,7 +132,13 @@ def test_a_worker_that_breaks_the_protocol_is_lost_alone(tmp_path, names):
 
 
 @pytest.mark.timeout(180)
-@pytest.mark.parametrize("names", groups(EITHER), ids=lambda names: names[0])
+@pytest.mark.parametrize("names", groups(DECLARED), ids=lambda names: names[0])
+def test_a_worker_that_declares_nonsense_is_lost_alone(tmp_path, names):
+    survive(tmp_path, names, blamed=True)
+
+
+@pytest.mark.timeout(180)
+@pytest.mark.parametrize("names", groups(UNUSED) + groups(EITHER), ids=lambda names: names[0])
 def test_a_worker_that_dies_or_lies_is_lost_alone(tmp_path, names):
     survive(tmp_path, names, blamed=False)
 

@@ -21,9 +21,10 @@ APPS = Path(__file__).resolve().parent / "apps"
 PATIENCE = float(os.environ.get("ZQ_TEST_PATIENCE", "30"))
 
 (REQUEST, RESPONSE, BODY, CREDIT, WANT, CANCEL, RESET, PING, PONG, PURGE, INFO,
- ANSWER, INTERIM) = range(1, 14)  # fmt: skip
+ ANSWER, INTERIM, ROUTE, ROUTES) = range(1, 16)  # fmt: skip
 NAMES = (
-    "NONE REQUEST RESPONSE BODY CREDIT WANT CANCEL RESET PING PONG PURGE INFO ANSWER INTERIM"
+    "NONE REQUEST RESPONSE BODY CREDIT WANT CANCEL RESET PING PONG PURGE INFO ANSWER INTERIM ROUTE"
+    " ROUTES"
 ).split()
 END = 1
 PAYLOAD_MAX = 1 << 20
@@ -166,6 +167,8 @@ class Link:
         self.buffer = b""
         self.frames = []
         self.streams = 0
+        self.routes = []  # the worker's first frames, up to ROUTES
+        self.declared = False
 
     def send(self, data, timeout=PATIENCE):
         deadline = time.monotonic() + timeout
@@ -194,8 +197,19 @@ class Link:
             assert zero == 0 and 0 < kind < len(NAMES) and length <= PAYLOAD_MAX
             if len(self.buffer) < 12 + length:
                 break
-            self.frames.append(Frame(kind, stream, flags, self.buffer[12 : 12 + length]))
+            self.take(Frame(kind, stream, flags, self.buffer[12 : 12 + length]))
             self.buffer = self.buffer[12 + length :]
+
+    def take(self, got):
+        """What a worker declares comes first, and only there."""
+        if self.declared:
+            assert got.kind not in (ROUTE, ROUTES), got
+            self.frames.append(got)
+        elif got.kind == ROUTE:
+            self.routes.append(got)
+        else:
+            assert got.kind == ROUTES and got.number == len(self.routes), got
+            self.declared = True
 
     def next(self, stream=None, kinds=None, timeout=PATIENCE):
         """The first frame (of that stream, of those kinds)."""

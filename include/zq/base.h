@@ -171,5 +171,7 @@ static inline void zq_list_remove(struct zq_node *n)
 /* SipHash-1-3 (Aumasson & Bernstein) under a key drawn once a process: tables keyed by what
  * clients send cannot be flooded with collisions. */
 uint64_t zq_hash(const void *p, size_t n);
+/* The same under a key that never changes: for names that outlive the process, not for tables. */
+uint64_t zq_hash_fixed(const void *p, size_t n);
 
 #endif

@@ -61,6 +61,7 @@ struct zq_cache_request {
     bool is_get, is_head;     /* neither: every other method */
     bool has_body;            /* never looked up or stored */
     bool untrusted_forwarded; /* Forwarded or X-Forwarded-* of an untrusted peer: never stored */
+    bool decorated;           /* its view is declared to answer what can be stored */
     struct zq_slice scheme, host, target; /* see zq_cache_key */
     const struct zq_fields *fields;
 };
@@ -116,6 +117,9 @@ struct zq_writer {
      * itself. For Range and, if it has a validator, If-Range. A 206 is combined with the part. */
     uint64_t rest;
     struct zq_slice if_range;
+    /* Set by zq_entry_head for what LEAD opened: it goes to the store, or why not, in a word. */
+    bool stored;
+    const char *refusal;
 };
 
 struct zq_cache *zq_cache_new(uint64_t size_bytes); /* 0: nothing is ever stored */
@@ -276,6 +280,17 @@ int zq_answer_block(struct zq_buf *out, const struct zq_answer *answer, struct z
 int zq_reader_peek(struct zq_reader *reader, struct iovec *iov, int max, bool *end);
 void zq_reader_advance(struct zq_reader *reader, uint64_t bytes);
 void zq_reader_detach(struct zq_reader *reader); /* no-op when detached; no notify after it */
+
+/* ---- responses in no store ---- */
+
+/* A response that is complete from the start, and kept by whoever made it, until zq_held_free: not
+ * found by requests, purged or counted. `body` is copied. NULL when out of memory. */
+struct zq_entry *zq_held_new(const struct zq_cache_response *response, struct zq_slice body);
+void zq_held_free(struct zq_entry *held); /* NULL is fine; those that read it go on */
+/* Attaches a reader (its notify set) for a request with these fields, which stay. It is COMPLETE.
+ */
+void zq_reader_hold(struct zq_reader *reader, const struct zq_fields *request,
+                    struct zq_entry *held);
 
 /* ---- purging ---- */
 

@@ -17,26 +17,32 @@
  *   ANSWER   to PURGE and INFO            PURGE    what to take out of the cache
  *                                         INFO     u32: how the cache is doing
  *                                         INTERIM  a head of 1xx, before RESPONSE
+ *                                         ROUTE    one route that the application declares
+ *                                         ROUTES   u32: that were all, so many
  *
- * Streams: the front picks numbers, never 0 (which PING, PURGE, INFO and their answers have) and
- * never one that is open. The request side ends with END on REQUEST or BODY, the response side with
- * END on RESPONSE or BODY, or with RESET. A stream is over for both when the response side has
- * ended: the front sends nothing more on it, and the worker ignores what was already on its way
- * (BODY, CREDIT and CANCEL for a stream that it does not know). After CANCEL the worker closes the
- * stream at once by RESET (unless its END crossed it), so for the front every frame of an unknown
- * stream is a protocol violation.
+ * Streams: the front picks numbers, never 0 (which PING, PURGE, INFO, their answers, ROUTE and ROUTES
+ * have) and never one that is open. The request side ends with END on REQUEST or BODY, the response
+ * side with END on RESPONSE or BODY, or with RESET. A stream is over for both when the response
+ * side has ended: the front sends nothing more on it, and the worker ignores what was already on
+ * its way (BODY, CREDIT and CANCEL for a stream that it does not know). After CANCEL the worker
+ * closes the stream at once by RESET (unless its END crossed it), so for the front every frame of
+ * an unknown stream is a protocol violation.
  *
  * Credit: each side may send ZQ_WIRE_…_WINDOW body bytes of a stream at first (those in REQUEST
  * and RESPONSE frames count), and then what CREDIT frames add. Sending more is a violation.
  *
  * PURGE and INFO carry a number that ANSWER repeats. A worker asks the next when it has read the
  * answer; the purge is effective when the answer is written.
+ *
+ * A worker's first frames on a link are its ROUTEs, none or more, and ROUTES; and these come only
+ * there. The front sends it no request before it knows the routes of its generation.
  */
 #ifndef ZQ_WIRE_H
 #define ZQ_WIRE_H
 
 #include "zq/base.h"
 #include "zq/field.h"
+#include "zq/route.h"
 
 #define ZQ_WIRE_HEADER_SIZE 12
 #define ZQ_WIRE_PAYLOAD_MAX (1u << 20)      /* of any frame */
@@ -46,8 +52,11 @@
 #define ZQ_WIRE_CREDIT_MAX (1u << 30) /* a stream's credit never exceeds this */
 #define ZQ_WIRE_PURGE_TEXT_MAX 8192   /* bytes that name what is purged */
 #define ZQ_WIRE_ANSWER_TEXT_MAX 4096
-#define ZQ_WIRE_INTERIM_MAX (16u << 10) /* payload bytes of an INTERIM */
-#define ZQ_WIRE_INTERIMS_MAX 16         /* INTERIM frames of one stream */
+#define ZQ_WIRE_INTERIM_MAX (16u << 10)      /* payload bytes of an INTERIM */
+#define ZQ_WIRE_INTERIMS_MAX 16              /* INTERIM frames of one stream */
+#define ZQ_WIRE_ROUTES_MAX 4096              /* of a link */
+#define ZQ_WIRE_ROUTES_BYTES_MAX (64u << 20) /* payloads of all of them */
+#define ZQ_WIRE_ROUTE_TEXT_MAX 1024          /* bytes of a route's methods, of its why */
 #define ZQ_WIRE_END 1u /* flag: the sender's side of the stream ends with this frame */
 
 /*    name, may come from the front, may come from the worker, has a stream, smallest payload */
@@ -64,7 +73,9 @@
     X(PURGE, 0, 1, 0, 8)                                                                           \
     X(INFO, 0, 1, 0, 4)                                                                            \
     X(ANSWER, 1, 0, 0, 8)                                                                          \
-    X(INTERIM, 0, 1, 1, 4)
+    X(INTERIM, 0, 1, 1, 4)                                                                         \
+    X(ROUTE, 0, 1, 0, 24)                                                                          \
+    X(ROUTES, 0, 1, 0, 4)
 
 enum zq_wire_type {
     ZQ_WIRE_NONE,
@@ -142,8 +153,11 @@ int zq_wire_decode_interim(struct zq_slice payload, struct zq_arena *arena,
                            struct zq_wire_response *out);
 int zq_wire_decode_purge(struct zq_slice payload, struct zq_wire_purge *out);
 int zq_wire_decode_answer(struct zq_slice payload, struct zq_wire_answer *out);
-/* The number in CREDIT, PING, PONG and INFO. A CREDIT of 0 or past ZQ_WIRE_CREDIT_MAX is ZQ_EPROTO.
- */
+/* Its lists come from `arena`, too. The pattern has no fault, the methods are tokens, and only a
+ * STATIC route has a response. */
+int zq_wire_decode_route(struct zq_slice payload, struct zq_arena *arena, struct zq_route *out);
+/* The number in CREDIT, PING, PONG, INFO and ROUTES. A CREDIT of 0 or past ZQ_WIRE_CREDIT_MAX is
+ * ZQ_EPROTO. */
 int zq_wire_decode_number(const struct zq_wire_frame *frame, uint32_t *out);
 
 /* Each appends one whole frame, or nothing and ZQ_ENOMEM, or ZQ_ELIMIT if it would pass
@@ -157,9 +171,11 @@ int zq_wire_encode_interim(struct zq_buf *out, uint32_t stream,
                            const struct zq_wire_response *interim);
 int zq_wire_encode_body(struct zq_buf *out, uint32_t stream, struct zq_slice body, unsigned flags);
 int zq_wire_encode_number(struct zq_buf *out, enum zq_wire_type type, uint32_t stream,
-                          uint32_t number); /* CREDIT, PING, PONG, INFO */
+                          uint32_t number); /* CREDIT, PING, PONG, INFO, ROUTES */
 int zq_wire_encode_purge(struct zq_buf *out, const struct zq_wire_purge *purge);
 int zq_wire_encode_answer(struct zq_buf *out, const struct zq_wire_answer *answer);
+/* ZQ_EINVAL for what the decoder would refuse. */
+int zq_wire_encode_route(struct zq_buf *out, const struct zq_route *route);
 int zq_wire_encode_signal(struct zq_buf *out, enum zq_wire_type type, uint32_t stream,
                           unsigned flags); /* WANT, CANCEL, RESET */
 /* The same, without the bytes of the body, which the caller sends behind what was appended. */

@@ -93,7 +93,7 @@ size_t zq_block_part(char *to, struct zq_slice block, const struct zq_fields *re
 static bool is_hidden(struct zq_slice name)
 {
     return zq_slice_ieq(name, ZQ_SLICE("zq-cache-control")) ||
-           zq_slice_ieq(name, ZQ_SLICE("cache-tag")) ||
+           zq_slice_ieq(name, ZQ_SLICE("zq-vary")) || zq_slice_ieq(name, ZQ_SLICE("cache-tag")) ||
            zq_slice_ieq(name, ZQ_SLICE("surrogate-key"));
 }
 

@@ -292,8 +292,9 @@ static bool has_credentials(const struct lookup *l)
            ((l->traits & ZQ_REQUEST_COOKIE) && !l->cache->rules.rfc_cookies);
 }
 
-/* Only what could lead may join. To wait for a head is to bet that it will be storable: the key was
- * stored before, or nothing is known of it and the request has no credentials. */
+/* Only what could lead may join. To wait for a head is to bet that it will be storable: the view is
+ * declared so, the key was stored before, or nothing is known of it and the request has no
+ * credentials. */
 static bool join(struct lookup *l, struct zq_slot *slot)
 {
     struct zq_slice hint = {0};
@@ -306,7 +307,8 @@ static bool join(struct lookup *l, struct zq_slot *slot)
         hint = zq_entry_vary(ZQ_CONTAINER(slot->variants.next, struct zq_entry, link));
     if (try_join_any(l, slot, false, &hint))
         return true;
-    if (l->marked || (slot->n_variants == 0 && has_credentials(l)) || l->asked.no_cache)
+    bool bets = slot->n_variants > 0 || l->request->decorated || !has_credentials(l);
+    if (l->marked || !bets || l->asked.no_cache)
         return false;
     return try_join_any(l, slot, true, &hint);
 }
@@ -352,10 +354,11 @@ static bool may_store(const struct lookup *l)
 }
 
 /* A miss of others goes by itself: what it gets is not for all. Where a response was stored before,
- * the whole is asked for instead of a part. */
+ * or the view is declared for it, the whole is asked for instead of a part. */
 static bool may_lead(const struct lookup *l)
 {
-    return l->request->is_get && may_store(l) && (l->known || !(l->traits & ZQ_REQUEST_SELECTIVE));
+    return l->request->is_get && may_store(l) &&
+           (l->known || l->request->decorated || !(l->traits & ZQ_REQUEST_SELECTIVE));
 }
 
 /* What goes by itself, but may change what is stored: a part, which becomes one of the stored, and

@@ -505,6 +505,20 @@ static int arrive_itself(struct zq_entry *entry, struct arrival *a, int64_t now_
     return arrive(entry, a, now_ms, now);
 }
 
+static void tell_outcome(struct zq_writer *writer, const struct zq_entry *entry,
+                         const struct arrival *a)
+{
+    writer->stored = a->retained;
+    writer->refusal = NULL;
+    if (entry->shard == NULL || a->retained || (entry->traits & ZQ_REQUEST_HEAD) ||
+        zq_entry_is_alone(entry))
+        return;
+    if (a->verdict != ZQ_POLICY_STORABLE)
+        writer->refusal = zq_policy_word(a->verdict);
+    else
+        writer->refusal = a->too_large ? "its size" : "no room, or it came too late";
+}
+
 int zq_entry_head(struct zq_writer *writer, const struct zq_cache_response *response,
                   int64_t now_ms, time_t now)
 {
@@ -526,6 +540,7 @@ int zq_entry_head(struct zq_writer *writer, const struct zq_cache_response *resp
         error = arrive_itself(entry, &a, now_ms, now);
     zq_buf_fini(&a.vary);
     zq_buf_fini(&a.block);
+    tell_outcome(writer, entry, &a);
     return error;
 }
 

@@ -194,19 +194,6 @@ static bool forbids_storing(const struct zq_policy_exchange *x, const struct zq_
     return (x->traits & ZQ_REQUEST_NO_STORE) || (cc->no_store && !cc->must_understand);
 }
 
-static bool varies_on_cookie(const struct zq_fields *response)
-{
-    const struct zq_field *f = NULL;
-
-    while ((f = zq_fields_find(response, ZQ_SLICE("vary"), f)) != NULL) {
-        struct zq_slice line = f->value, name;
-        while (zq_list_next(&line, &name))
-            if (zq_slice_ieq(name, ZQ_SLICE("cookie")))
-                return true;
-    }
-    return false;
-}
-
 /* RFC 9111 3.5, and by default the same for Cookie: an application that answers one user's session
  * with nothing but max-age meant that user's browser. One that speaks to this cache alone, or says
  * that it looked at the cookie, meant what it said. */
@@ -217,7 +204,7 @@ static bool may_share(const struct zq_policy_exchange *x, const struct zq_cache_
     if ((x->traits & ZQ_REQUEST_AUTHORIZATION) && !permits)
         return false;
     return !(x->traits & ZQ_REQUEST_COOKIE) || permits || x->rules.rfc_cookies || cc->targeted ||
-           varies_on_cookie(x->response);
+           zq_vary_has(x->response, ZQ_SLICE("cookie"));
 }
 
 static bool sets_cookie(const struct zq_policy_exchange *x, const struct zq_cache_control *cc)
@@ -295,4 +282,16 @@ enum zq_policy_verdict zq_policy_judge(const struct zq_policy_exchange *x,
     if (!lasts && !cc.no_cache)
         return ZQ_POLICY_NO_FRESHNESS;
     return is_of_use(x, freshness) ? ZQ_POLICY_STORABLE : ZQ_POLICY_STALE;
+}
+
+const char *zq_policy_word(enum zq_policy_verdict verdict)
+{
+    static const char *const words[] = {
+#define X(name, word) word,
+        ZQ_POLICY_VERDICTS(X)
+#undef X
+    };
+
+    ZQ_ASSERT((size_t)verdict < ZQ_ARRAY_SIZE(words));
+    return words[verdict];
 }

@@ -80,19 +80,25 @@ static inline bool zq_freshness_permits(const struct zq_freshness *f, int64_t no
            zq_freshness_age_ms(f, now_ms) - f->lifetime_ms <= stale_ms;
 }
 
-/* May the response be stored, and if not, why. */
+/* May the response be stored, and if not, why: name, word for people. */
+#define ZQ_POLICY_VERDICTS(X)                                                                      \
+    X(STORABLE, "storable")                                                                        \
+    X(STATUS, "its status") /* not final, partial, or not understood */                            \
+    X(NO_STORE, "no-store")                                                                        \
+    X(PRIVATE, "private")                                                                          \
+    X(NO_CACHE, "no-cache without a validator")                                                    \
+    X(SET_COOKIE, "Set-Cookie")                                                                    \
+    X(CREDENTIALS, "the request's Cookie or Authorization")                                        \
+    X(VARY, "Vary") /* no other request can be known to match */                                   \
+    X(NO_FRESHNESS, "no freshness")                                                                \
+    X(STALE, "stale on arrival") /* and it has no validator */
+
 enum zq_policy_verdict {
-    ZQ_POLICY_STORABLE,
-    ZQ_POLICY_STATUS, /* not final, partial, or not understood */
-    ZQ_POLICY_NO_STORE,
-    ZQ_POLICY_PRIVATE,
-    ZQ_POLICY_NO_CACHE, /* and no validator */
-    ZQ_POLICY_SET_COOKIE,
-    ZQ_POLICY_CREDENTIALS, /* the request had Cookie or Authorization */
-    ZQ_POLICY_VARY,        /* no other request can be known to match */
-    ZQ_POLICY_NO_FRESHNESS,
-    ZQ_POLICY_STALE /* its freshness is used up on arrival, and it has no validator */
+#define X(name, word) ZQ_POLICY_##name,
+    ZQ_POLICY_VERDICTS(X)
+#undef X
 };
+const char *zq_policy_word(enum zq_policy_verdict verdict);
 
 struct zq_policy_exchange {
     unsigned traits; /* of the request */

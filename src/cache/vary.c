@@ -98,17 +98,33 @@ struct names {
     const struct zq_fields *fields;
     const struct zq_field *field;
     struct zq_slice line;
+    bool rules; /* Vary is done, Zq-Vary is next */
 };
 
 static bool name_next(struct names *names, struct zq_slice *name)
 {
     while (!zq_list_next(&names->line, name)) {
-        names->field = zq_fields_find(names->fields, ZQ_SLICE("vary"), names->field);
-        if (names->field == NULL)
+        names->field = zq_fields_find(
+            names->fields, names->rules ? ZQ_SLICE("zq-vary") : ZQ_SLICE("vary"), names->field);
+        if (names->field == NULL && names->rules)
             return false;
-        names->line = names->field->value;
+        if (names->field == NULL)
+            names->rules = true;
+        else
+            names->line = names->field->value;
     }
     return true;
+}
+
+bool zq_vary_has(const struct zq_fields *response, struct zq_slice name)
+{
+    struct names names = {.fields = response};
+    struct zq_slice each;
+
+    while (name_next(&names, &each))
+        if (zq_slice_ieq(each, name))
+            return true;
+    return false;
 }
 
 bool zq_vary_selects(const struct zq_fields *response)

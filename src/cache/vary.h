@@ -4,7 +4,8 @@
  * (name, value), in one block of bytes without pointers. Values are normalised where RFC 9111 4.1
  * permits it: lines of one name are joined, whitespace around the members of a list goes, and of
  * what a client would rather have (preference.h) the order. Cookie and Authorization are no lists
- * and stay as they came. Pure functions.
+ * and stay as they came. Zq-Vary, which is the front's and seen by nobody else, names more such
+ * fields: those of a route's key rule. Pure functions.
  */
 #ifndef ZQ_CACHE_VARY_H
 #define ZQ_CACHE_VARY_H
@@ -13,6 +14,9 @@
 #include "zq/field.h"
 
 #define ZQ_VARY_NAMES_MAX 16 /* a response that selects on more is not stored */
+
+/* Does the response say that it was selected by that field? */
+bool zq_vary_has(const struct zq_fields *response, struct zq_slice name);
 
 /* False when no other request can be known to match: `*` in any position, a member that is no
  * field name, or too many of them. */

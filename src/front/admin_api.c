@@ -3,6 +3,7 @@
 #include "front/admin_bypass.h"
 #include "front/json.h"
 #include "front/purge.h"
+#include "front/routes.h"
 #include "zq/log.h"
 
 #include <inttypes.h>
@@ -86,7 +87,7 @@ static void purge_all(struct front *front, const struct admin_request *request,
     if (!request->plain)
         put(reply, "{\"purges\": [");
     for (size_t i = 0; i < n; i++) {
-        if (front_purge(front, &purges[i], &number) < 0) {
+        if (front_purge(&front->threads[0], &purges[i], &number) < 0) {
             admin_fail(request, reply, 503, "purge", "too many purges are under way; try again");
             return;
         }
@@ -373,6 +374,10 @@ static void on_show(struct front *front, const struct admin_request *request,
         admin_fail(request, reply, 400, "url", "is missing");
         return;
     }
+    if (routes_key_url(front->threads[0].routes, url, request->arena, &url) < 0) {
+        reply->no_memory = true;
+        return;
+    }
     begin_list(&l);
     if (zq_cache_show(front->cache, url, request->now_ms, on_item, &l) < 0)
         admin_fail(request, reply, 400, "url", "is no absolute URL (http://host/path)");
@@ -411,10 +416,10 @@ static void on_off(struct front *front, const struct admin_request *request,
 
 /* ---- the routes ---- */
 
-static const struct route {
+static const struct endpoint {
     const char *method, *path;
     void (*answer)(struct front *, const struct admin_request *, struct admin_reply *);
-} routes[] = {
+} endpoints[] = {
     {"POST", "/purge", on_post_purge},
     {"GET", "/cache/stat", on_stat},
     {"GET", "/cache/ls", on_ls},
@@ -435,14 +440,14 @@ void admin_answer(struct front *front, const struct admin_request *request,
         on_purge(front, request, reply);
         return;
     }
-    for (size_t i = 0; i < ZQ_ARRAY_SIZE(routes); i++) {
-        if (!zq_slice_eq(r->path, zq_slice_str(routes[i].path)))
+    for (size_t i = 0; i < ZQ_ARRAY_SIZE(endpoints); i++) {
+        if (!zq_slice_eq(r->path, zq_slice_str(endpoints[i].path)))
             continue;
-        if (zq_slice_eq(r->method, zq_slice_str(routes[i].method))) {
-            routes[i].answer(front, request, reply);
+        if (zq_slice_eq(r->method, zq_slice_str(endpoints[i].method))) {
+            endpoints[i].answer(front, request, reply);
             return;
         }
-        reply->allow = routes[i].method;
+        reply->allow = endpoints[i].method;
         admin_fail(request, reply, 405, "the method", "is not allowed here");
         return;
     }

@@ -2,6 +2,7 @@
 
 #include "front/admin.h"
 #include "front/fetch.h"
+#include "front/routes.h"
 #include "zq/log.h"
 
 #include <stdlib.h>
@@ -102,6 +103,7 @@ static void turn_generation(struct front_thread *thread, void *argument)
 static void on_generation(const struct zq_control *m)
 {
     atomic_store(&the_front->generation, m->generation);
+    routes_turn(the_front);
     on_all_threads(turn_generation, NULL);
 }
 

@@ -40,6 +40,7 @@ static void fetch_free(struct fetch *fetch)
     zq_list_remove(&fetch->node);
     zq_buf_fini(&fetch->request);
     zq_arena_fini(&fetch->arena);
+    routes_unuse(fetch->choice.view);
     atomic_fetch_sub_explicit(&fetch->thread->front->calls, 1, memory_order_relaxed);
     fetch->magic = 0;
     free(fetch);
@@ -223,7 +224,7 @@ void fetch_waiting(struct front_thread *thread)
 }
 
 static struct fetch *fetch_new(struct front_thread *thread, struct zq_exchange *exchange,
-                               bool background)
+                               struct route_choice choice, bool background)
 {
     struct fetch *fetch = calloc(1, sizeof(*fetch));
 
@@ -232,6 +233,7 @@ static struct fetch *fetch_new(struct front_thread *thread, struct zq_exchange *
     *fetch = (struct fetch){
         .magic = FETCH_MAGIC,
         .thread = thread,
+        .choice = choice,
         .exchange = background ? NULL : exchange,
         .background = background,
         .wake = {.on_post = on_wake},
@@ -244,6 +246,8 @@ static struct fetch *fetch_new(struct front_thread *thread, struct zq_exchange *
         .body_done = !exchange->request.has_body,
     };
     zq_list_init(&fetch->node);
+    choice.view->uses++;
+    ROUTES_COUNT(routes_counts(thread, choice.view, choice.route), calls);
     atomic_fetch_add_explicit(&thread->front->calls, 1, memory_order_relaxed);
     return fetch;
 }
@@ -271,9 +275,9 @@ static void expect_head(struct fetch *fetch)
 }
 
 static struct fetch *start(struct front_thread *thread, struct zq_exchange *exchange,
-                           struct zq_writer *writer, bool background)
+                           struct zq_writer *writer, struct route_choice choice, bool background)
 {
-    struct fetch *fetch = fetch_new(thread, exchange, background);
+    struct fetch *fetch = fetch_new(thread, exchange, choice, background);
 
     if (fetch == NULL) {
         fetch_answer(thread, writer, 503);
@@ -299,15 +303,15 @@ static struct fetch *start(struct front_thread *thread, struct zq_exchange *exch
 }
 
 struct fetch *fetch_start(struct front_thread *thread, struct zq_exchange *exchange,
-                          struct zq_writer *writer)
+                          struct zq_writer *writer, struct route_choice choice)
 {
-    return start(thread, exchange, writer, false);
+    return start(thread, exchange, writer, choice, false);
 }
 
 void fetch_refresh(struct front_thread *thread, struct zq_exchange *exchange,
-                   struct zq_writer *writer)
+                   struct zq_writer *writer, struct route_choice choice)
 {
-    start(thread, exchange, writer, true);
+    start(thread, exchange, writer, choice, true);
 }
 
 void fetch_body(struct fetch *fetch, struct zq_slice data, bool end)
@@ -354,8 +358,8 @@ static void expect_more(struct fetch *fetch)
 static void invalidate(struct fetch *fetch, unsigned status, const struct zq_fields *fields)
 {
     if (fetch->unsafe && status < 400)
-        invalidate_targets(fetch->thread->front->cache, fetch->scheme, fetch->host, fetch->target,
-                           fields, &fetch->thread->scratch);
+        invalidate_targets(fetch->thread->front->cache, fetch->thread->routes, fetch->scheme,
+                           fetch->host, fetch->target, fields, &fetch->thread->scratch);
 }
 
 /* Of several readers, those that hold up the others for --timeout-write are cut. */
@@ -425,11 +429,30 @@ static bool is_whole(const struct zq_cache_response *response, const struct zq_w
            (wire->body.n > 0 && wire->status != 204 && wire->status != 304);
 }
 
+/* The response as the cache judges it: what the key rule of its route names selects, too. */
+static int judged_fields(const struct fetch *fetch, const struct zq_fields *from,
+                         struct zq_fields *out)
+{
+    const struct route *route = fetch->choice.route;
+
+    *out = *from;
+    if (!route_is_cached(route) || route->selects.n == 0 || fetch->unsafe)
+        return 0;
+    out->v = zq_arena_alloc(&fetch->thread->scratch, (from->n + 1) * sizeof(*out->v));
+    if (out->v == NULL)
+        return ZQ_ENOMEM;
+    if (from->n > 0)
+        memcpy(out->v, from->v, from->n * sizeof(*out->v));
+    out->v[out->n++] = (struct zq_field){ZQ_SLICE("zq-vary"), route->selects};
+    return 0;
+}
+
 static int on_response(struct fetch *fetch, const struct zq_wire_frame *frame)
 {
     struct front_thread *thread = fetch->thread;
     struct zq_wire_response wire;
     struct zq_cache_response response;
+    struct zq_fields judged;
     struct zq_slice bad;
 
     if (fetch->state != FETCH_SENT)
@@ -441,12 +464,13 @@ static int on_response(struct fetch *fetch, const struct zq_wire_frame *frame)
     time_t now = front_wall_clock(thread);
     response = (struct zq_cache_response){
         .status = wire.status,
-        .fields = &wire.fields,
+        .fields = &judged,
         .no_content = has_no_content(fetch, wire.status),
         .storable = fetch->link->worker->generation == atomic_load(&thread->front->generation),
     };
     struct zq_fields shown = wire.fields;
-    if (tags_strip(&wire.fields, thread->front->config->cache_tags_header, &thread->scratch,
+    if (judged_fields(fetch, &wire.fields, &judged) < 0 ||
+        tags_strip(&wire.fields, thread->front->config->cache_tags_header, &thread->scratch,
                    &shown) < 0) {
         fetch_fail(fetch, 503);
         return 0;
@@ -465,6 +489,7 @@ static int on_response(struct fetch *fetch, const struct zq_wire_frame *frame)
         fetch_fail(fetch, 503);
         return 0;
     }
+    routes_settled(thread, fetch->choice, wire.status, fetch->writer.stored, fetch->writer.refusal);
     fetch->state = FETCH_OPEN;
     zq_buf_fini(&fetch->request);
     return take_content(fetch, frame, wire.body);

@@ -13,6 +13,7 @@
 #define ZQ_FRONT_FETCH_H
 
 #include "front/link.h"
+#include "front/routes.h"
 
 enum fetch_state { FETCH_WAITING, FETCH_SENT, FETCH_OPEN };
 
@@ -28,6 +29,7 @@ struct fetch {
     struct zq_timer pace;  /* while the worker may not send, for a reader is slow */
     struct zq_buf request; /* the encoded REQUEST frame, while it may have to be sent (again) */
     struct link *link;     /* while SENT or OPEN */
+    struct route_choice choice;
     uint32_t stream;
     unsigned attempts; /* workers it was sent to */
     unsigned interims; /* responses of 1xx that the last of them sent */
@@ -43,10 +45,10 @@ struct fetch {
 /* Starts the fetch for an exchange whose `writer` zq_cache_get has opened (moved from there). The
  * entry fails by itself when it cannot be sent. NULL when that happened already. */
 struct fetch *fetch_start(struct front_thread *thread, struct zq_exchange *exchange,
-                          struct zq_writer *writer);
+                          struct zq_writer *writer, struct route_choice choice);
 /* The same for nobody: a GET with the exchange's fields, which it is done with on return. */
 void fetch_refresh(struct front_thread *thread, struct zq_exchange *exchange,
-                   struct zq_writer *writer);
+                   struct zq_writer *writer, struct route_choice choice);
 /* There will be no response: a stale one goes out where that is permitted, or else the status. */
 void fetch_answer(struct front_thread *thread, struct zq_writer *writer, unsigned status);
 /* Asks the exchange for the content that the worker may get, once there is a worker. A client that

@@ -33,6 +33,8 @@ struct front_worker {
     atomic_bool hung_reported;
 };
 
+struct routes_view;
+struct route_table;
 struct front_thread;
 struct front_listener {
     struct zq_acceptor acceptor;
@@ -45,9 +47,11 @@ struct front_thread {
     pthread_t id;
     struct zq_loop *loop;
     struct zq_http_server *server;
-    struct zq_node links;   /* struct link */
-    struct zq_node waiting; /* struct fetch: no worker was there for them, oldest first */
-    struct zq_node fetches; /* struct fetch: all others that are under way */
+    struct zq_node links;     /* struct link */
+    struct zq_node waiting;   /* struct fetch: no worker was there for them, oldest first */
+    struct zq_node fetches;   /* struct fetch: all others that are under way */
+    struct zq_node undecided; /* exchanges that came before any worker told its routes (serve.c) */
+    struct routes_view *routes; /* that hold; NULL before */
     struct front_listener listeners[FRONT_LISTENERS_MAX];
     struct zq_arena scratch; /* for one frame */
     struct zq_chunk *input;  /* what a worker sent last; entries may keep parts of it */
@@ -76,6 +80,10 @@ struct front {
     atomic_bool draining;
     struct zq_post sweep; /* of the cache, after purges; thread 0 */
     bool cut;             /* the drain's deadline has passed; main thread */
+    /* routes.c; main thread */
+    struct route_table *next_routes; /* of the generation that is to come */
+    uint32_t routes_generation;      /* of those that hold, */
+    bool has_routes;                 /* if any do */
 };
 
 /* thread.c */

@@ -1,5 +1,7 @@
 #include "front/invalidate.h"
 
+#include "front/routes.h"
+
 static struct zq_slice behind(struct zq_slice s, size_t n)
 {
     return zq_slice(s.p + n, s.n - n);
@@ -125,25 +127,48 @@ struct zq_slice invalidate_resolve(struct zq_slice s, struct zq_slice scheme, st
     return without_dots(s, scratch);
 }
 
-static void invalidate_named(struct zq_cache *cache, struct zq_slice name, struct zq_slice scheme,
-                             struct zq_slice host, struct zq_slice target,
-                             const struct zq_fields *response, struct zq_arena *scratch)
+struct place {
+    struct zq_cache *cache;
+    const struct routes_view *view;
+    struct zq_slice scheme, host;
+    struct zq_arena *scratch;
+};
+
+/* As it is, and as the key rule of its route makes it. What cannot be named for want of memory must
+ * not be served later: then everything goes. */
+static void invalidate_one(const struct place *p, struct zq_slice target)
+{
+    const struct zq_purge all = {.kind = ZQ_PURGE_ALL};
+    struct zq_slice keyed;
+    uint64_t number;
+
+    zq_cache_invalidate(p->cache, p->scheme, p->host, target);
+    if (routes_key_target(p->view, target, p->scratch, &keyed) < 0)
+        zq_cache_purge(p->cache, &all, &number);
+    else if (keyed.p != target.p)
+        zq_cache_invalidate(p->cache, p->scheme, p->host, keyed);
+}
+
+static void invalidate_named(const struct place *p, struct zq_slice name, struct zq_slice target,
+                             const struct zq_fields *response)
 {
     const struct zq_field *f = NULL;
 
     while ((f = zq_fields_find(response, name, f)) != NULL) {
         struct zq_slice named =
-            invalidate_resolve(zq_slice_trim(f->value), scheme, host, target, scratch);
+            invalidate_resolve(zq_slice_trim(f->value), p->scheme, p->host, target, p->scratch);
         if (named.n > 0)
-            zq_cache_invalidate(cache, scheme, host, named);
+            invalidate_one(p, named);
     }
 }
 
-void invalidate_targets(struct zq_cache *cache, struct zq_slice scheme, struct zq_slice host,
-                        struct zq_slice target, const struct zq_fields *response,
-                        struct zq_arena *scratch)
+void invalidate_targets(struct zq_cache *cache, const struct routes_view *view,
+                        struct zq_slice scheme, struct zq_slice host, struct zq_slice target,
+                        const struct zq_fields *response, struct zq_arena *scratch)
 {
-    zq_cache_invalidate(cache, scheme, host, target);
-    invalidate_named(cache, ZQ_SLICE("location"), scheme, host, target, response, scratch);
-    invalidate_named(cache, ZQ_SLICE("content-location"), scheme, host, target, response, scratch);
+    const struct place p = {cache, view, scheme, host, scratch};
+
+    invalidate_one(&p, target);
+    invalidate_named(&p, ZQ_SLICE("location"), target, response);
+    invalidate_named(&p, ZQ_SLICE("content-location"), target, response);
 }

@@ -4,11 +4,14 @@
 
 #include "zq/cache.h"
 
+struct routes_view;
+
 /* The request's target, and of the response's Location and Content-Location what has the same
- * origin; other origins never: their responses are not this one's to drop. */
-void invalidate_targets(struct zq_cache *cache, struct zq_slice scheme, struct zq_slice host,
-                        struct zq_slice target, const struct zq_fields *response,
-                        struct zq_arena *scratch);
+ * origin; other origins never: their responses are not this one's to drop. Each also as the key
+ * rules of `view` (NULL: there are none) make it. */
+void invalidate_targets(struct zq_cache *cache, const struct routes_view *view,
+                        struct zq_slice scheme, struct zq_slice host, struct zq_slice target,
+                        const struct zq_fields *response, struct zq_arena *scratch);
 
 /* The target that a reference names on the request's own origin (RFC 3986 5.2), from `scratch`; n
  * is 0: none. */

@@ -54,10 +54,12 @@ struct link *link_new(struct front_thread *thread, struct front_worker *worker, 
         .io = {.fd = -1, .on_event = on_event},
         .flush = {.on_turn_end = on_turn_end},
         .pulse = {.on_expire = on_pulse},
+        .pace_ms = PULSE_MS,
     };
     if (zq_loop_add(thread->loop, &link->io, fd, EPOLLIN) < 0)
         goto fail;
     zq_list_append(&thread->links, &link->node);
+    zq_timer_set(thread->loop, &link->pulse, PULSE_MS);
     return link;
 fail:
     free(link);
@@ -84,6 +86,7 @@ static void dispose(struct link *link, bool retired)
     zq_list_remove(&link->node);
     zq_buf_fini(&link->in);
     zq_buf_fini(&link->out);
+    routes_declaring_fini(&link->declaring);
     free(link->streams);
     atomic_fetch_sub(&link->worker->outstanding, link->open);
     worker_unref(link->worker, retired);
@@ -115,7 +118,8 @@ struct link *link_choose(struct front_thread *thread)
 
     for (struct zq_node *n = thread->links.next; n != &thread->links; n = n->next) {
         struct link *link = ZQ_CONTAINER(n, struct link, node);
-        if (link->broken || link->worker->generation != generation)
+        if (link->broken || link->worker->generation != generation ||
+            !routes_are_known(thread, generation))
             continue;
         unsigned load = atomic_load_explicit(&link->worker->outstanding, memory_order_relaxed);
         if (best == NULL || (best->suspect && !link->suspect) ||
@@ -245,6 +249,10 @@ static bool closes_stream(const struct zq_wire_frame *frame)
 
 static int on_frame(struct link *link, const struct zq_wire_frame *frame)
 {
+    if (frame->type == ZQ_WIRE_ROUTE || frame->type == ZQ_WIRE_ROUTES)
+        return routes_frame(link, frame);
+    if (!link->declaring.done)
+        return ZQ_EPROTO;
     if (frame->type == ZQ_WIRE_PONG)
         return on_pong(link, frame);
     if (frame->type == ZQ_WIRE_PURGE || frame->type == ZQ_WIRE_INFO)
@@ -435,6 +443,12 @@ static int64_t next_pace(const struct link *link)
     return pace < slowest ? pace : slowest;
 }
 
+/* Requests, or its routes to declare. */
+static bool has_work(const struct link *link)
+{
+    return link->open > 0 || !link->declaring.done;
+}
+
 static void on_pulse(struct zq_timer *timer)
 {
     struct link *link = ZQ_CONTAINER(timer, struct link, pulse);
@@ -446,7 +460,7 @@ static void on_pulse(struct zq_timer *timer)
     if (link->pinged_ms != 0) {
         judge_silence(link, zq_loop_now_ms(link->thread->loop) - link->pinged_ms);
         zq_timer_set(link->thread->loop, &link->pulse, PULSE_MS);
-    } else if (link->open > 0) {
+    } else if (has_work(link)) {
         link->pace_ms = next_pace(link);
         link->quick = false;
         ping(link);

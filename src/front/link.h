@@ -9,6 +9,7 @@
 #define ZQ_FRONT_LINK_H
 
 #include "front/front.h"
+#include "front/routes.h"
 #include "zq/wire.h"
 
 struct fetch;
@@ -30,6 +31,7 @@ struct link {
     struct zq_wire_parts parts; /* of the BODY frame that is coming in */
     struct zq_buf out;
     struct zq_defer flush;
+    struct routes_declaring declaring;
     size_t unanswered; /* bytes of `out` up to the end of the last ANSWER */
     struct stream *streams;
     uint32_t n_streams, free_stream, open;

@@ -3,6 +3,7 @@
 #include "front/admin.h"
 #include "front/admin_bypass.h"
 #include "front/purge.h"
+#include "front/routes.h"
 #include "zq/front.h"
 #include "zq/log.h"
 
@@ -183,6 +184,7 @@ static void finish(struct front *front, struct zq_config *config)
     admin_fini(front);
     for (unsigned i = 0; i < front->n_threads; i++)
         front_thread_fini(&front->threads[i]);
+    routes_fini(front);
     zq_cache_free(front->cache);
     if (front->access_log != NULL)
         access_log_free(front->access_log);

@@ -31,10 +31,18 @@ void front_purge_fini(struct front *front)
     zq_loop_unpost(front->threads[0].loop, &front->sweep);
 }
 
-int front_purge(struct front *front, const struct zq_purge *purge, uint64_t *number)
+int front_purge(struct front_thread *thread, const struct zq_purge *purge, uint64_t *number)
 {
-    int error = zq_cache_purge(front->cache, purge, number);
+    struct front *front = thread->front;
+    struct zq_purge keyed = *purge;
+    struct zq_arena arena = {0};
+    int error = 0;
 
+    if (purge->kind == ZQ_PURGE_URL && zq_purge_fault(purge) == NULL)
+        error = routes_key_url(thread->routes, purge->text, &arena, &keyed.text);
+    if (error == 0)
+        error = zq_cache_purge(front->cache, &keyed, number);
+    zq_arena_fini(&arena);
     if (error == 0)
         zq_loop_post(front->threads[0].loop, &front->sweep);
     return error;
@@ -79,7 +87,7 @@ static int on_purge(struct link *link, const struct zq_wire_frame *frame)
     if (error < 0)
         return error;
     const struct zq_purge purge = {asked.kind, asked.soft, asked.text};
-    error = front_purge(link->thread->front, &purge, &number);
+    error = front_purge(link->thread, &purge, &number);
     if (error == ZQ_EINVAL)
         return answer(link, asked.number, 400, zq_slice_str(zq_purge_fault(&purge)));
     if (error == ZQ_ELIMIT)

@@ -6,8 +6,9 @@
 
 void front_purge_init(struct front *front);
 void front_purge_fini(struct front *front); /* thread 0, before its loop goes */
-/* As zq_cache_purge, and the sweep follows, a little each turn. */
-int front_purge(struct front *front, const struct zq_purge *purge, uint64_t *number);
+/* As zq_cache_purge, and the sweep follows, a little each turn. A URL is what the key rule of its
+ * route makes of it. */
+int front_purge(struct front_thread *thread, const struct zq_purge *purge, uint64_t *number);
 
 /* `{"on": true, "size": 67108864, …}`, on one line. 0 or ZQ_ENOMEM. */
 int front_stat_json(struct front *front, struct zq_buf *out);

@@ -1,6 +1,9 @@
 #include "front/serve.h"
 
 #include "front/fetch.h"
+#include "front/key_rule.h"
+#include "front/routes.h"
+#include "front/static.h"
 
 #include <stdio.h>
 
@@ -15,8 +18,11 @@ struct serving {
     struct front_thread *thread;
     struct zq_reader reader;
     struct zq_post wake;
-    struct zq_timer patience; /* for another's head */
+    struct zq_timer patience; /* for another's head, or for the routes to be known */
+    struct zq_node undecided; /* in the thread's list, while they are not */
     struct fetch *fetch;      /* that this exchange opened and may feed; NULL when there is none */
+    struct route_choice choice;
+    struct zq_slice target; /* as it came, for the log */
     enum zq_cache_verdict verdict;
     enum zq_cache_forward forward;
     bool untrusted_forwarded;
@@ -37,21 +43,21 @@ static __attribute__((noinline)) void watch(struct serving *s, bool *gone)
 
 /* ---- Cache-Status (RFC 9211) ---- */
 
+static bool is_static(const struct serving *s)
+{
+    return s->choice.route != NULL && s->choice.route->declared.kind == ZQ_ROUTE_STATIC;
+}
+
+/* Who makes what is not replayed. */
+static const char *maker(const struct serving *s)
+{
+    return s->choice.route != NULL && s->choice.route->declared.kind == ZQ_ROUTE_DIRECT ? "direct"
+                                                                                        : "app";
+}
+
 static const char *describe_hit(const struct zq_entry_info *info)
 {
     return info->remaining_s > 0 ? "" : "; detail=stale";
-}
-
-/* Of a fetch: what became of it. */
-static const char *describe_fetch(const struct serving *s, const struct zq_entry_info *info)
-{
-    bool collapsed = s->verdict == ZQ_CACHE_JOIN;
-
-    if (info == NULL || !info->had_content)
-        return collapsed ? "; collapsed" : "";
-    if (!info->stored && info->remaining_s <= 0)
-        return collapsed ? "; collapsed; detail=stale-if-error" : "; detail=stale-if-error";
-    return collapsed ? "; fwd-status=304; collapsed" : "; fwd-status=304";
 }
 
 static struct zq_slice hit_status(const struct zq_entry_info *info, char out[128])
@@ -70,18 +76,22 @@ static struct zq_slice hit_status(const struct zq_entry_info *info, char out[128
 static struct zq_slice cache_status(const struct serving *s, const struct zq_entry_info *info,
                                     char out[128])
 {
-    const char *why = zq_cache_forward_word(s->forward);
-    int n;
+    bool timed = info != NULL && (info->stored || info->had_content);
 
     if (!s->thread->front->config->cache)
         return (struct zq_slice){0};
+    if (is_static(s))
+        return ZQ_SLICE("zq; hit; detail=static");
     if (s->verdict == ZQ_CACHE_HIT)
         return hit_status(info, out);
-    if (info != NULL && (info->stored || info->had_content))
-        n = snprintf(out, 128, "zq; fwd=%s%s%s; ttl=%lld", why, info->stored ? "; stored" : "",
-                     describe_fetch(s, info), (long long)info->remaining_s);
-    else
-        n = snprintf(out, 128, "zq; fwd=%s%s", why, describe_fetch(s, info));
+    bool for_error = timed && info->had_content && !info->stored && info->remaining_s <= 0;
+    int n = snprintf(out, 128, "zq; fwd=%s%s%s%s", zq_cache_forward_word(s->forward),
+                     timed && info->stored ? "; stored" : "",
+                     timed && info->had_content && !for_error ? "; fwd-status=304" : "",
+                     s->verdict == ZQ_CACHE_JOIN ? "; collapsed" : "");
+    if (timed)
+        n += snprintf(out + n, 128 - (size_t)n, "; ttl=%lld", (long long)info->remaining_s);
+    n += snprintf(out + n, 128 - (size_t)n, "; detail=%s", for_error ? "stale-if-error" : maker(s));
     return zq_slice(out, (size_t)n);
 }
 
@@ -111,7 +121,7 @@ static void call_application(struct serving *s, struct zq_writer *writer)
         fetch_answer(s->thread, writer, 503);
         return;
     }
-    s->fetch = fetch_start(s->thread, s->exchange, writer);
+    s->fetch = fetch_start(s->thread, s->exchange, writer, s->choice);
     if (s->fetch != NULL)
         fetch_pull_unless_expected(s->fetch);
 }
@@ -122,7 +132,12 @@ static void refresh(struct serving *s, struct zq_writer *writer)
     if (too_many_calls(s->thread->front))
         zq_entry_fail(writer, 503);
     else
-        fetch_refresh(s->thread, s->exchange, writer);
+        fetch_refresh(s->thread, s->exchange, writer, s->choice);
+}
+
+static struct route_counts *counts_of(const struct serving *s)
+{
+    return routes_counts(s->thread, s->choice.view, s->choice.route);
 }
 
 static void decide(struct serving *s, bool may_join)
@@ -133,6 +148,7 @@ static void decide(struct serving *s, bool may_join)
         .is_head = r->method_id == ZQ_METHOD_HEAD,
         .has_body = r->has_body,
         .untrusted_forwarded = s->untrusted_forwarded,
+        .decorated = route_is_cached(s->choice.route),
         .scheme = r->scheme,
         .host = r->host,
         .target = r->target,
@@ -147,6 +163,10 @@ static void decide(struct serving *s, bool may_join)
         return;
     }
     s->verdict = (enum zq_cache_verdict)verdict;
+    if (s->verdict == ZQ_CACHE_HIT)
+        ROUTES_COUNT(counts_of(s), hits);
+    if (s->verdict == ZQ_CACHE_JOIN)
+        ROUTES_COUNT(counts_of(s), joined);
     if (s->verdict == ZQ_CACHE_NEVER) {
         zq_exchange_error(s->exchange, 504, 0, ZQ_SLICE("zq; detail=only-if-cached"));
         return;
@@ -160,9 +180,70 @@ static void decide(struct serving *s, bool may_join)
     if (gone)
         return;
     watch(s, NULL);
-    if (s->verdict == ZQ_CACHE_JOIN)
+    if (s->verdict == ZQ_CACHE_JOIN && !route_is_cached(s->choice.route))
         zq_timer_set(s->thread->loop, &s->patience, HEAD_WAIT_MS);
     pump(s);
+}
+
+/* ---- which route ---- */
+
+/* What the rule leaves out is out of the key, and of what the application sees. */
+static int apply_rule(struct serving *s)
+{
+    const struct zq_key_rule *rule = &s->choice.route->declared.rule;
+    struct zq_request *r = &s->exchange->request;
+    struct zq_arena *arena = &s->exchange->arena;
+    const struct zq_fields all = r->fields;
+
+    if (key_rule_target(rule, r->target, arena, &r->target) < 0)
+        return ZQ_ENOMEM;
+    size_t behind = r->path.n < r->target.n ? r->path.n + 1 : r->path.n;
+    r->query = zq_slice(r->target.p + behind, r->target.n - behind);
+    return key_rule_fields(rule, &all, arena, &r->fields);
+}
+
+static void replay(struct serving *s)
+{
+    s->verdict = ZQ_CACHE_HIT;
+    ROUTES_COUNT(counts_of(s), hits);
+    zq_reader_hold(&s->reader, &s->exchange->request.fields, s->choice.route->held);
+    pump(s);
+}
+
+static void take_route(struct serving *s)
+{
+    const struct zq_request *r = &s->exchange->request;
+
+    s->choice.view = routes_use(s->thread);
+    s->choice.route = routes_match(s->choice.view, r->path, r->method);
+    ROUTES_COUNT(counts_of(s), requests);
+    if (is_static(s))
+        replay(s);
+    else if (route_is_cached(s->choice.route) && apply_rule(s) < 0)
+        zq_exchange_error(s->exchange, 503, RETRY_AFTER_S, (struct zq_slice){0});
+    else
+        decide(s, true);
+}
+
+/* Before any worker has told its routes nobody knows what a request is: it waits as long as it
+ * would for a response. */
+static void wait_for_routes(struct serving *s)
+{
+    int64_t limit = s->thread->front->config->timeout_response;
+
+    zq_list_append(&s->thread->undecided, &s->undecided);
+    if (limit > 0)
+        zq_timer_set(s->thread->loop, &s->patience, limit);
+}
+
+void serve_undecided(struct front_thread *thread)
+{
+    while (!zq_list_empty(&thread->undecided)) {
+        struct serving *s = ZQ_CONTAINER(thread->undecided.next, struct serving, undecided);
+        zq_list_remove(&s->undecided);
+        zq_timer_cancel(thread->loop, &s->patience);
+        take_route(s);
+    }
 }
 
 static void on_wake(struct zq_post *post)
@@ -182,7 +263,9 @@ static void on_impatience(struct zq_timer *timer)
 {
     struct serving *s = ZQ_CONTAINER(timer, struct serving, patience);
 
-    if (zq_reader_state(&s->reader) == ZQ_READER_WAITING)
+    if (s->choice.view == NULL)
+        zq_exchange_error(s->exchange, 504, 0, (struct zq_slice){0});
+    else if (zq_reader_state(&s->reader) == ZQ_READER_WAITING)
         go_alone(s);
     else
         pump(s);
@@ -202,10 +285,15 @@ static void on_request(struct zq_http_server *server, struct zq_exchange *exchan
         .reader = {.notify = on_reader_news},
         .wake = {.on_post = on_wake},
         .patience = {.on_expire = on_impatience},
+        .target = exchange->request.target,
     };
+    zq_list_init(&s->undecided);
     exchange->user = s;
     s->untrusted_forwarded = forwarded_apply(s->thread->front->trusted, &exchange->request);
-    decide(s, true);
+    if (s->thread->routes != NULL)
+        take_route(s);
+    else
+        wait_for_routes(s);
 }
 
 /* ---- answering ---- */
@@ -245,6 +333,21 @@ static void replace_head(struct serving *s, const struct zq_answer *answer,
     s->left = answer->n;
 }
 
+/* A static response is as old as its replay: it has no Age, and the Date of now. */
+static void date_head(struct serving *s, struct zq_response_head *head)
+{
+    struct front_thread *thread = s->thread;
+
+    if (head->block.p != zq_buf_data(&thread->block)) {
+        zq_buf_consume(&thread->block, thread->block.n);
+        if (zq_buf_append(&thread->block, head->block.p, head->block.n) < 0)
+            return;
+    }
+    if (static_date(&thread->block, thread->front->config, front_wall_clock(thread)) == 0)
+        head->block = zq_slice(zq_buf_data(&thread->block), thread->block.n);
+    head->age = -1;
+}
+
 /* RFC 9111 5.1: an answer from the store has an Age. One that was joined on its way has the one
  * that it came with; to its leader, the application's field goes as it is. */
 static int64_t shown_age(const struct serving *s, const struct zq_entry_info *info)
@@ -275,6 +378,8 @@ static void make_head(struct serving *s, const struct zq_entry_info *info,
     zq_answer_choose(&s->reader, is_get, info, &answer);
     if (answer.status != 0)
         replace_head(s, &answer, head);
+    if (is_static(s))
+        date_head(s, head);
 }
 
 static size_t length_of(const struct iovec *runs, int n)
@@ -407,15 +512,15 @@ void serve_fetch_ended(struct zq_exchange *exchange)
     s->fetch = NULL;
 }
 
-static const char *rung(const struct zq_exchange *exchange)
+static const char *rung(const struct serving *s)
 {
-    const struct serving *s = exchange->user;
-
     if (s == NULL)
         return "reject";
+    if (is_static(s))
+        return "static";
     if (s->verdict == ZQ_CACHE_HIT)
         return "hit";
-    return s->verdict == ZQ_CACHE_JOIN ? "collapsed" : "app";
+    return s->verdict == ZQ_CACHE_JOIN ? "collapsed" : maker(s);
 }
 
 static void on_done(struct zq_http_server *server, struct zq_exchange *exchange)
@@ -423,11 +528,14 @@ static void on_done(struct zq_http_server *server, struct zq_exchange *exchange)
     struct front_thread *thread = zq_http_server_user(server);
     struct serving *s = exchange->user;
 
+    if (s != NULL)
+        exchange->request.target = s->target;
     if (thread->front->access_log != NULL)
-        access_log_line(thread->front->access_log, &thread->line, exchange, rung(exchange),
+        access_log_line(thread->front->access_log, &thread->line, exchange, rung(s),
                         front_wall_clock(thread));
     if (s == NULL)
         return;
+    zq_list_remove(&s->undecided);
     if (s->gone != NULL)
         *s->gone = true;
     zq_reader_detach(&s->reader);
@@ -435,6 +543,7 @@ static void on_done(struct zq_http_server *server, struct zq_exchange *exchange)
     zq_timer_cancel(thread->loop, &s->patience);
     if (s->fetch != NULL)
         fetch_leave(s->fetch);
+    routes_unuse(s->choice.view);
 }
 
 const struct zq_http_handler serve_handler = {

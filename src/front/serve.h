@@ -11,4 +11,7 @@ extern const struct zq_http_handler serve_handler;
 /* The fetch that an exchange feeds with request content has ended. */
 void serve_fetch_ended(struct zq_exchange *exchange);
 
+/* The routes are known now: decides on what came before them. */
+void serve_undecided(struct front_thread *thread);
+
 #endif

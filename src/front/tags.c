@@ -2,7 +2,8 @@
 
 static bool is_hidden(const struct zq_field *field, bool show_tags)
 {
-    if (zq_slice_ieq(field->name, ZQ_SLICE("zq-cache-control")))
+    if (zq_slice_ieq(field->name, ZQ_SLICE("zq-cache-control")) ||
+        zq_slice_ieq(field->name, ZQ_SLICE("zq-vary")))
         return true;
     return !show_tags && (zq_slice_ieq(field->name, ZQ_SLICE("cache-tag")) ||
                           zq_slice_ieq(field->name, ZQ_SLICE("surrogate-key")));

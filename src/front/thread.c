@@ -1,6 +1,7 @@
 #include "front/front.h"
 
 #include "front/fetch.h"
+#include "front/routes.h"
 #include "front/serve.h"
 #include "zq/log.h"
 
@@ -16,6 +17,7 @@ int front_thread_init(struct front *front, unsigned index)
     zq_list_init(&thread->links);
     zq_list_init(&thread->waiting);
     zq_list_init(&thread->fetches);
+    zq_list_init(&thread->undecided);
     thread->loop = zq_loop_new();
     if (thread->loop == NULL)
         return ZQ_EIO;
@@ -85,6 +87,7 @@ void front_thread_fini(struct front_thread *thread)
         zq_http_server_free(thread->server);
     if (thread->loop != NULL)
         end_fetches(thread);
+    routes_thread_fini(thread);
     zq_arena_fini(&thread->scratch);
     zq_chunk_unref(thread->input);
     zq_buf_fini(&thread->block);

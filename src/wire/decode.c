@@ -26,7 +26,7 @@ static bool may_have_end(uint8_t type)
 static bool is_variable(uint8_t type)
 {
     return may_have_end(type) || type == ZQ_WIRE_PURGE || type == ZQ_WIRE_ANSWER ||
-           type == ZQ_WIRE_INTERIM;
+           type == ZQ_WIRE_INTERIM || type == ZQ_WIRE_ROUTE;
 }
 
 static bool header_is_valid(const struct wire_header *h, enum zq_wire_from from)
@@ -107,8 +107,7 @@ int zq_wire_next_part(struct zq_slice input, enum zq_wire_from from, struct zq_w
     return 0;
 }
 
-/* Takes `n` bytes off the front of `in`; false when there are fewer. */
-static bool take(struct zq_slice *in, size_t n, struct zq_slice *out)
+bool zq_wire_take(struct zq_slice *in, size_t n, struct zq_slice *out)
 {
     if (in->n < n)
         return false;
@@ -118,18 +117,18 @@ static bool take(struct zq_slice *in, size_t n, struct zq_slice *out)
     return true;
 }
 
-static bool take_copy(struct zq_slice *in, void *to, size_t n)
+bool zq_wire_take_copy(struct zq_slice *in, void *to, size_t n)
 {
     struct zq_slice bytes;
 
-    if (!take(in, n, &bytes))
+    if (!zq_wire_take(in, n, &bytes))
         return false;
     memcpy(to, bytes.p, n);
     return true;
 }
 
-static int decode_fields(struct zq_slice *in, size_t n, struct zq_arena *arena,
-                         struct zq_fields *out)
+int zq_wire_take_fields(struct zq_slice *in, size_t n, struct zq_arena *arena,
+                        struct zq_fields *out)
 {
     *out = (struct zq_fields){NULL, n};
     if (n == 0)
@@ -142,8 +141,9 @@ static int decode_fields(struct zq_slice *in, size_t n, struct zq_arena *arena,
         return ZQ_ENOMEM;
     for (size_t i = 0; i < n; i++) {
         struct wire_field_head head;
-        if (!take_copy(in, &head, sizeof(head)) || head.name == 0 ||
-            !take(in, head.name, &out->v[i].name) || !take(in, head.value, &out->v[i].value))
+        if (!zq_wire_take_copy(in, &head, sizeof(head)) || head.name == 0 ||
+            !zq_wire_take(in, head.name, &out->v[i].name) ||
+            !zq_wire_take(in, head.value, &out->v[i].value))
             return ZQ_EPROTO;
     }
     return 0;
@@ -155,19 +155,19 @@ int zq_wire_decode_request(struct zq_slice in, struct zq_arena *arena, struct zq
                                    &out->query,  &out->client, &out->server};
     struct wire_request_head head;
 
-    if (!take_copy(&in, &head, sizeof(head)) || head.zero != 0)
+    if (!zq_wire_take_copy(&in, &head, sizeof(head)) || head.zero != 0)
         return ZQ_EPROTO;
     out->version_minor = head.version_minor;
     out->client_port = head.client_port;
     out->server_port = head.server_port;
     for (int i = 0; i < 7; i++)
-        if (!take(&in, head.lengths[i], strings[i]))
+        if (!zq_wire_take(&in, head.lengths[i], strings[i]))
             return ZQ_EPROTO;
     if (out->method.n == 0)
         return ZQ_EPROTO;
     if (out->path.n == 0)
         out->path = out->raw_path;
-    int error = decode_fields(&in, head.n_fields, arena, &out->fields);
+    int error = zq_wire_take_fields(&in, head.n_fields, arena, &out->fields);
     out->body = in;
     return error;
 }
@@ -177,10 +177,10 @@ static int decode_response(struct zq_slice in, unsigned least, unsigned most,
 {
     struct wire_response_head head;
 
-    if (!take_copy(&in, &head, sizeof(head)) || head.status < least || head.status > most)
+    if (!zq_wire_take_copy(&in, &head, sizeof(head)) || head.status < least || head.status > most)
         return ZQ_EPROTO;
     out->status = head.status;
-    int error = decode_fields(&in, head.n_fields, arena, &out->fields);
+    int error = zq_wire_take_fields(&in, head.n_fields, arena, &out->fields);
     out->body = in;
     return error;
 }
@@ -213,7 +213,7 @@ int zq_wire_decode_purge(struct zq_slice in, struct zq_wire_purge *out)
 {
     struct wire_purge_head head;
 
-    if (!take_copy(&in, &head, sizeof(head)) || head.soft > 1 || head.zero != 0 ||
+    if (!zq_wire_take_copy(&in, &head, sizeof(head)) || head.soft > 1 || head.zero != 0 ||
         in.n > ZQ_WIRE_PURGE_TEXT_MAX)
         return ZQ_EPROTO;
     *out = (struct zq_wire_purge){head.number, head.kind, head.soft != 0, in};
@@ -224,7 +224,7 @@ int zq_wire_decode_answer(struct zq_slice in, struct zq_wire_answer *out)
 {
     struct wire_answer_head head;
 
-    if (!take_copy(&in, &head, sizeof(head)) || head.status < 200 || head.status > 599 ||
+    if (!zq_wire_take_copy(&in, &head, sizeof(head)) || head.status < 200 || head.status > 599 ||
         head.zero != 0 || in.n > ZQ_WIRE_ANSWER_TEXT_MAX)
         return ZQ_EPROTO;
     *out = (struct zq_wire_answer){head.number, head.status, in};

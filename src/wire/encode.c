@@ -22,20 +22,20 @@ static char *open_frame_of(struct zq_buf *out, enum zq_wire_type type, uint32_t 
     return to + ZQ_WIRE_HEADER_SIZE;
 }
 
-static char *open_frame(struct zq_buf *out, enum zq_wire_type type, uint32_t stream, unsigned flags,
-                        size_t length, int *error)
+char *zq_wire_open_frame(struct zq_buf *out, enum zq_wire_type type, uint32_t stream,
+                         unsigned flags, size_t length, int *error)
 {
     return open_frame_of(out, type, stream, flags, length, 0, error);
 }
 
-static char *put(char *to, const void *p, size_t n)
+char *zq_wire_put(char *to, const void *p, size_t n)
 {
     if (n > 0)
         memcpy(to, p, n);
     return to + n;
 }
 
-static size_t fields_length(const struct zq_fields *fields)
+size_t zq_wire_fields_length(const struct zq_fields *fields)
 {
     size_t n = 0;
 
@@ -44,14 +44,14 @@ static size_t fields_length(const struct zq_fields *fields)
     return n;
 }
 
-static char *put_fields(char *to, const struct zq_fields *fields)
+char *zq_wire_put_fields(char *to, const struct zq_fields *fields)
 {
     for (size_t i = 0; i < fields->n; i++) {
         const struct zq_field *f = &fields->v[i];
         struct wire_field_head head = {(uint32_t)f->name.n, (uint32_t)f->value.n};
-        to = put(to, &head, sizeof(head));
-        to = put(to, f->name.p, f->name.n);
-        to = put(to, f->value.p, f->value.n);
+        to = zq_wire_put(to, &head, sizeof(head));
+        to = zq_wire_put(to, f->name.p, f->name.n);
+        to = zq_wire_put(to, f->value.p, f->value.n);
     }
     return to;
 }
@@ -67,7 +67,7 @@ int zq_wire_encode_request(struct zq_buf *out, uint32_t stream, const struct zq_
         .client_port = r->client_port,
         .server_port = r->server_port,
     };
-    size_t length = sizeof(head) + fields_length(&r->fields) + r->body.n;
+    size_t length = sizeof(head) + zq_wire_fields_length(&r->fields) + r->body.n;
     int error;
 
     if (r->fields.n > UINT16_MAX)
@@ -78,14 +78,14 @@ int zq_wire_encode_request(struct zq_buf *out, uint32_t stream, const struct zq_
         head.lengths[i] = (uint32_t)strings[i].n;
         length += strings[i].n;
     }
-    char *to = open_frame(out, ZQ_WIRE_REQUEST, stream, flags, length, &error);
+    char *to = zq_wire_open_frame(out, ZQ_WIRE_REQUEST, stream, flags, length, &error);
     if (to == NULL)
         return error;
-    to = put(to, &head, sizeof(head));
+    to = zq_wire_put(to, &head, sizeof(head));
     for (int i = 0; i < 7; i++)
-        to = put(to, strings[i].p, strings[i].n);
-    to = put_fields(to, &r->fields);
-    put(to, r->body.p, r->body.n);
+        to = zq_wire_put(to, strings[i].p, strings[i].n);
+    to = zq_wire_put_fields(to, &r->fields);
+    zq_wire_put(to, r->body.p, r->body.n);
     return 0;
 }
 
@@ -98,15 +98,15 @@ static int encode_head(struct zq_buf *out, enum zq_wire_type type, uint32_t stre
 
     if (r->fields.n > UINT16_MAX)
         return ZQ_ELIMIT;
-    size_t length = sizeof(head) + fields_length(&r->fields) + r->body.n;
+    size_t length = sizeof(head) + zq_wire_fields_length(&r->fields) + r->body.n;
     if (type == ZQ_WIRE_INTERIM && length > ZQ_WIRE_INTERIM_MAX)
         return ZQ_ELIMIT;
     char *to = open_frame_of(out, type, stream, flags, length, r->body.n - copied, &error);
     if (to == NULL)
         return error;
-    to = put(to, &head, sizeof(head));
-    to = put_fields(to, &r->fields);
-    put(to, r->body.p, copied);
+    to = zq_wire_put(to, &head, sizeof(head));
+    to = zq_wire_put_fields(to, &r->fields);
+    zq_wire_put(to, r->body.p, copied);
     return 0;
 }
 
@@ -131,11 +131,11 @@ int zq_wire_encode_interim(struct zq_buf *out, uint32_t stream, const struct zq_
 int zq_wire_encode_body(struct zq_buf *out, uint32_t stream, struct zq_slice body, unsigned flags)
 {
     int error;
-    char *to = open_frame(out, ZQ_WIRE_BODY, stream, flags, body.n, &error);
+    char *to = zq_wire_open_frame(out, ZQ_WIRE_BODY, stream, flags, body.n, &error);
 
     if (to == NULL)
         return error;
-    put(to, body.p, body.n);
+    zq_wire_put(to, body.p, body.n);
     return 0;
 }
 
@@ -151,11 +151,11 @@ int zq_wire_encode_number(struct zq_buf *out, enum zq_wire_type type, uint32_t s
                           uint32_t number)
 {
     int error;
-    char *to = open_frame(out, type, stream, 0, sizeof(number), &error);
+    char *to = zq_wire_open_frame(out, type, stream, 0, sizeof(number), &error);
 
     if (to == NULL)
         return error;
-    put(to, &number, sizeof(number));
+    zq_wire_put(to, &number, sizeof(number));
     return 0;
 }
 
@@ -164,7 +164,7 @@ int zq_wire_encode_signal(struct zq_buf *out, enum zq_wire_type type, uint32_t s
 {
     int error;
 
-    open_frame(out, type, stream, flags, 0, &error);
+    zq_wire_open_frame(out, type, stream, flags, 0, &error);
     return error;
 }
 
@@ -172,11 +172,11 @@ static int encode_text(struct zq_buf *out, enum zq_wire_type type, const void *h
                        struct zq_slice text)
 {
     int error;
-    char *to = open_frame(out, type, 0, 0, 8 + text.n, &error);
+    char *to = zq_wire_open_frame(out, type, 0, 0, 8 + text.n, &error);
 
     if (to == NULL)
         return error;
-    put(put(to, head, 8), text.p, text.n);
+    zq_wire_put(zq_wire_put(to, head, 8), text.p, text.n);
     return 0;
 }
 

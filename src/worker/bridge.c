@@ -65,6 +65,20 @@ static PyObject *bridge_open(PyObject *self, PyObject *arg)
     Py_RETURN_NONE;
 }
 
+/* Before any link is open: its first frames say what is declared. */
+static PyObject *bridge_declare(PyObject *self, PyObject *list)
+{
+    struct zq_bridge *b = (struct zq_bridge *)self;
+
+    if (!PyList_Check(list) || !zq_list_empty(&b->links)) {
+        PyErr_SetString(PyExc_TypeError, "declare() takes a list, and comes before open()");
+        return NULL;
+    }
+    if (zq_routes_declare(&b->routes, list) < 0)
+        return NULL;
+    Py_RETURN_NONE;
+}
+
 static void close_links(struct zq_bridge *b)
 {
     while (!zq_list_empty(&b->links))
@@ -114,6 +128,8 @@ static PyObject *bridge_tasks(PyObject *self, PyObject *unused)
 
 static PyMethodDef bridge_methods[] = {
     {"open", bridge_open, METH_O, "open(fd): serve a link to a front; takes the descriptor over"},
+    {"declare", bridge_declare, METH_O,
+     "declare(routes): the routes of the application; ValueError names the one that is wrong"},
     {"close_links", bridge_close_links, METH_NOARGS, "close_links(): their requests are lost"},
     {"close", bridge_close, METH_NOARGS, "close(): the loop will not run any more"},
     {"notify_idle", bridge_notify_idle, METH_O,
@@ -220,6 +236,8 @@ static int bridge_traverse(PyObject *self, visitproc visit, void *arg)
     Py_VISIT(b->task_factory);
     Py_VISIT(b->on_answer);
     Py_VISIT(b->on_idle);
+    if (zq_routes_traverse(&b->routes, visit, arg) != 0)
+        return 1;
     if (b->links.next == NULL)
         return 0; /* tracked by tp_alloc, but not filled in yet */
     for (struct zq_node *n = b->links.next; n != &b->links; n = n->next)
@@ -235,6 +253,7 @@ static int bridge_clear(PyObject *self)
     struct zq_bridge *b = (struct zq_bridge *)self;
 
     Py_CLEAR(b->on_idle);
+    zq_routes_fini(&b->routes);
     Py_CLEAR(b->app);
     Py_CLEAR(b->state);
     Py_CLEAR(b->on_error);

@@ -5,6 +5,7 @@
 #define ZQ_WORKER_BRIDGE_H
 
 #include "worker/module.h"
+#include "worker/routes.h"
 
 struct zq_bridge {
     PyObject ob_base;
@@ -21,6 +22,7 @@ struct zq_bridge {
     struct zq_node links;                /* struct zq_link: references held */
     struct zq_node requests;             /* struct zq_request whose task runs: references held */
     size_t n_requests;
+    struct zq_routes routes;
     PyObject *on_answer; /* (status, text) of the front's answer, 0 when it has left; or NULL */
     PyObject *on_idle;   /* called once when no task runs and nothing is left to write, or NULL */
 };

@@ -211,6 +211,18 @@ static int open_stream(struct zq_link *link, const struct zq_wire_frame *frame)
     return error;
 }
 
+static int feed_body(struct zq_stream *s, const struct zq_wire_frame *frame)
+{
+    if (s == NULL)
+        return 0;
+    PyObject *owner = Py_NewRef(s->owner);
+    int error = zq_stream_feed_body(s, frame->payload, frame->flags & ZQ_WIRE_END);
+    if (error == 0)
+        zq_request_fed((struct zq_request *)owner);
+    Py_DECREF(owner);
+    return error;
+}
+
 static int feed_credit(struct zq_stream *s, const struct zq_wire_frame *frame)
 {
     uint32_t bytes;
@@ -229,7 +241,7 @@ static int dispatch(struct zq_link *link, const struct zq_wire_frame *frame)
     case ZQ_WIRE_REQUEST:
         return open_stream(link, frame);
     case ZQ_WIRE_BODY:
-        return s ? zq_stream_feed_body(s, frame->payload, frame->flags & ZQ_WIRE_END) : 0;
+        return feed_body(s, frame);
     case ZQ_WIRE_CREDIT:
         return feed_credit(s, frame);
     case ZQ_WIRE_CANCEL:
@@ -378,6 +390,17 @@ static struct zq_link *new_link(struct zq_bridge *bridge, int fd)
     return link;
 }
 
+/* What the application declares goes out first, and is shared by all links. */
+static int put_routes(struct zq_link *link)
+{
+    PyObject *frames = link->bridge->routes.frames;
+
+    if (frames == NULL)
+        return zq_wire_encode_number(&link->out.frames, ZQ_WIRE_ROUTES, 0, 0);
+    return zq_output_refer(&link->out, frames, PyBytes_AS_STRING(frames),
+                           (size_t)PyBytes_GET_SIZE(frames));
+}
+
 int zq_link_open(struct zq_bridge *bridge, int fd)
 {
     struct zq_link *link = new_link(bridge, fd);
@@ -393,6 +416,12 @@ int zq_link_open(struct zq_bridge *bridge, int fd)
         PyErr_SetString(PyExc_RuntimeError, "the event loop does not take the link");
         return -1;
     }
+    if (put_routes(link) < 0) {
+        zq_link_close(link);
+        PyErr_NoMemory();
+        return -1;
+    }
+    zq_link_flush_soon(link);
     return 0;
 }
 

@@ -1,6 +1,7 @@
 #include "worker/request.h"
 
 #include "worker/awaitable.h"
+#include "worker/direct.h"
 #include "worker/link.h"
 #include "worker/scope.h"
 
@@ -17,6 +18,22 @@ static void on_event(struct zq_stream *stream, enum zq_stream_event event)
         zq_awaitable_wake(r->bridge->module, &r->receivers);
     if (event != ZQ_STREAM_BODY)
         zq_awaitable_wake(r->bridge->module, &r->senders);
+    if (event == ZQ_STREAM_OVER && zq_direct_is_collecting(r))
+        zq_request_end(r);
+}
+
+/* What it is entered with: a direct call's function, or the application's scope. */
+static int prepare(struct zq_request *r, struct zq_link *link, const struct zq_wire_request *wire)
+{
+    struct zq_bridge *b = r->bridge;
+    struct zq_route_match match;
+    const struct zq_declared *declared =
+        zq_routes_find(&b->routes, wire->raw_path, wire->method, &match);
+
+    if (declared != NULL)
+        return zq_direct_new(r, declared, &match, wire);
+    r->scope = zq_scope_new(b, &link->scopes, wire, r->method, r->path);
+    return r->scope != NULL ? 0 : -1;
 }
 
 struct zq_request *zq_request_new(struct zq_link *link, const struct zq_wire_request *wire)
@@ -35,10 +52,9 @@ struct zq_request *zq_request_new(struct zq_link *link, const struct zq_wire_req
     r->is_head = zq_slice_eq(wire->method, ZQ_SLICE("HEAD"));
     r->method = zq_intern_method(b->module, wire->method);
     r->path = zq_scope_path(b, wire->path);
-    if (r->method != NULL && r->path != NULL)
-        r->scope = zq_scope_new(b, &link->scopes, wire, r->method, r->path);
+    int error = r->method != NULL && r->path != NULL ? prepare(r, link, wire) : -1;
     PyObject_GC_Track(r);
-    if (r->scope == NULL) {
+    if (error < 0) {
         Py_DECREF(r);
         return NULL;
     }
@@ -47,8 +63,15 @@ struct zq_request *zq_request_new(struct zq_link *link, const struct zq_wire_req
 
 /* ---- the end ---- */
 
-/* The task is over. Keeps the pending exception; `r` may be gone afterwards. */
-static void end(struct zq_request *r)
+void zq_request_begin(struct zq_request *r)
+{
+    r->running = true;
+    zq_list_append(&r->bridge->requests, &r->node);
+    r->bridge->n_requests++;
+    Py_INCREF(r); /* the running list's; zq_request_end gives it back */
+}
+
+void zq_request_end(struct zq_request *r)
 {
     struct zq_bridge *b = r->bridge;
     PyObject *exception = PyErr_GetRaisedException();
@@ -67,19 +90,8 @@ static void end(struct zq_request *r)
         PyErr_SetRaisedException(exception);
 }
 
-static void end_returned(struct zq_request *r)
-{
-    if (!is_complete(r)) {
-        zq_bridge_report(r->bridge, r->stream.state == ZQ_STREAM_WAITING ? "no-start" : "no-end",
-                         r->method, r->path);
-        zq_stream_fail(&r->stream);
-    }
-    end(r);
-}
-
-/* The pending exception came out of the application. 0 when it was dealt with, -1 when the task
- * has to see it. SystemExit and the like end no worker: they are reported like any other. */
-static int end_raised(struct zq_request *r)
+/* SystemExit and the like end no worker: they are reported like any other. */
+int zq_request_raised(struct zq_request *r)
 {
     bool is_cancel = PyErr_ExceptionMatches(r->bridge->module->cancelled_error) ||
                      PyErr_ExceptionMatches(PyExc_GeneratorExit);
@@ -96,14 +108,27 @@ static int end_raised(struct zq_request *r)
         if (!is_complete(r))
             zq_stream_fail(&r->stream);
     }
-    end(r);
+    zq_request_end(r);
     return is_cancel ? -1 : 0;
+}
+
+/* What it returned means nothing to ASGI; of a direct call it is the response. */
+int zq_request_returned(struct zq_request *r, PyObject *result)
+{
+    if (r->direct != NULL && zq_direct_answer(r, result) < 0)
+        return zq_request_raised(r);
+    if (!is_complete(r)) {
+        zq_bridge_report(r->bridge, r->stream.state == ZQ_STREAM_WAITING ? "no-start" : "no-end",
+                         r->method, r->path);
+        zq_stream_fail(&r->stream);
+    }
+    zq_request_end(r);
+    return 0;
 }
 
 /* ---- the application's coroutine ---- */
 
-/* What `await` would iterate over: takes `awaitable`, new reference. */
-static PyObject *iterator_of(PyObject *awaitable)
+PyObject *zq_request_iterator(PyObject *awaitable, const char *what)
 {
     PyAsyncMethods *async = Py_TYPE(awaitable)->tp_as_async;
     PyObject *iterator = NULL;
@@ -118,8 +143,7 @@ static PyObject *iterator_of(PyObject *awaitable)
             Py_CLEAR(iterator);
         }
     } else {
-        PyErr_Format(PyExc_TypeError,
-                     "the ASGI application returned %.100s, which cannot be awaited",
+        PyErr_Format(PyExc_TypeError, "%s returned %.100s, which cannot be awaited", what,
                      Py_TYPE(awaitable)->tp_name);
     }
     Py_DECREF(awaitable);
@@ -140,7 +164,7 @@ static int call_app(struct zq_request *r)
     Py_XDECREF(send);
     Py_CLEAR(r->scope);
     if (result != NULL)
-        r->iterator = iterator_of(result); /* takes the reference */
+        r->iterator = zq_request_iterator(result, "the ASGI application"); /* takes it */
     return r->iterator != NULL ? 0 : -1;
 }
 
@@ -160,15 +184,19 @@ static PySendResult step(PyObject *self, PyObject *value, PyObject **result)
         *result = finished();
         return PYGEN_ERROR;
     }
-    if (r->started || call_app(r) == 0)
+    if (r->iterator != NULL || call_app(r) == 0) {
+        r->started = true;
         outcome = PyIter_Send(r->iterator, value, result);
+    }
     if (outcome == PYGEN_NEXT)
         return PYGEN_NEXT;
     Py_INCREF(self);
     if (outcome == PYGEN_RETURN) {
-        Py_DECREF(*result); /* what an application returns means nothing */
-        end_returned(r);
-    } else if (end_raised(r) == 0) {
+        PyObject *returned = *result;
+        if (zq_request_returned(r, returned) < 0)
+            outcome = PYGEN_ERROR;
+        Py_DECREF(returned);
+    } else if (zq_request_raised(r) == 0) {
         outcome = PYGEN_RETURN;
     }
     *result = outcome == PYGEN_RETURN ? Py_NewRef(Py_None) : NULL;
@@ -217,6 +245,19 @@ static PyObject *forward_throw(struct zq_request *r, PyObject *const *args, Py_s
     return NULL;
 }
 
+/* Is the pending exception StopIteration, a return? Then it is cleared. */
+static bool take_return(PyObject **value)
+{
+    if (!PyErr_ExceptionMatches(PyExc_StopIteration))
+        return false;
+    PyObject *stop = PyErr_GetRaisedException();
+    *value = PyObject_GetAttrString(stop, "value");
+    Py_DECREF(stop);
+    if (*value == NULL)
+        PyErr_Clear();
+    return true;
+}
+
 static PyObject *request_throw(PyObject *self, PyObject *const *args, Py_ssize_t n)
 {
     struct zq_request *r = (struct zq_request *)self;
@@ -229,12 +270,11 @@ static PyObject *request_throw(PyObject *self, PyObject *const *args, Py_ssize_t
     PyObject *result = forward_throw(r, args, n);
     r->started = true;
     if (result == NULL) {
-        bool returned = PyErr_ExceptionMatches(PyExc_StopIteration);
-        if (returned) {
-            PyErr_Clear();
-            end_returned(r);
-        }
-        if (returned || end_raised(r) == 0)
+        PyObject *returned = NULL;
+        int error =
+            take_return(&returned) ? zq_request_returned(r, returned) : zq_request_raised(r);
+        Py_XDECREF(returned);
+        if (error == 0)
             PyErr_SetNone(PyExc_StopIteration);
     }
     Py_DECREF(self);
@@ -254,7 +294,7 @@ static PyObject *request_close(PyObject *self, PyObject *unused)
         result = Py_NewRef(Py_None);
     exception = PyErr_GetRaisedException();
     zq_stream_fail(&r->stream);
-    end(r);
+    zq_request_end(r);
     if (exception != NULL)
         PyErr_SetRaisedException(exception); /* takes the reference */
     Py_DECREF(self);
@@ -289,31 +329,45 @@ static PyObject *make_task(struct zq_bridge *b, struct zq_request *r)
     return PyObject_Vectorcall(b->module->task_type, args, 1, b->task_kwnames);
 }
 
-void zq_request_start(struct zq_request *r)
+int zq_request_make_task(struct zq_request *r)
 {
     struct zq_bridge *b = r->bridge;
-
-    r->running = true;
-    zq_list_append(&b->requests, &r->node);
-    b->n_requests++;
-    Py_INCREF(r); /* the running list's; end() gives it back */
     PyObject *task = make_task(b, r);
+
     if (task == NULL) {
         zq_bridge_report(b, "exception", r->method, r->path);
         zq_stream_fail(&r->stream);
-        end(r);
-    } else if (r->running) {
-        r->task = task; /* the reference moves */
-        b->late_tasks |= !r->started;
-    } else {
-        Py_DECREF(task);
+        zq_request_end(r);
+        return -1;
     }
+    if (!r->running) {
+        Py_DECREF(task);
+        return 0;
+    }
+    r->task = task; /* the reference moves */
+    b->late_tasks |= !r->started;
+    return 0;
+}
+
+void zq_request_start(struct zq_request *r)
+{
+    zq_request_begin(r);
+    if (r->direct != NULL)
+        zq_direct_run(r);
+    else
+        zq_request_make_task(r);
+}
+
+void zq_request_fed(struct zq_request *r)
+{
+    if (zq_direct_is_collecting(r))
+        zq_direct_run(r);
 }
 
 void zq_requests_abandon(struct zq_bridge *b)
 {
     while (!zq_list_empty(&b->requests))
-        end(ZQ_CONTAINER(b->requests.next, struct zq_request, node));
+        zq_request_end(ZQ_CONTAINER(b->requests.next, struct zq_request, node));
 }
 
 /* ---- the type ---- */
@@ -327,7 +381,7 @@ static int request_traverse(PyObject *self, visitproc visit, void *arg)
     Py_VISIT(r->scope);
     Py_VISIT(r->iterator);
     Py_VISIT(r->task);
-    return 0;
+    return zq_direct_traverse(r->direct, visit, arg);
 }
 
 static int request_clear(PyObject *self)
@@ -337,6 +391,7 @@ static int request_clear(PyObject *self)
     Py_CLEAR(r->scope);
     Py_CLEAR(r->iterator);
     Py_CLEAR(r->task);
+    zq_direct_clear(r->direct);
     return 0;
 }
 
@@ -348,6 +403,7 @@ static void request_dealloc(PyObject *self)
     PyObject_GC_UnTrack(self);
     request_clear(self);
     zq_stream_fini(&r->stream);
+    zq_direct_free(r->direct);
     Py_CLEAR(r->method);
     Py_CLEAR(r->path);
     Py_CLEAR(r->bridge);

@@ -146,16 +146,8 @@ static struct zq_head *add_all(struct zq_request *r, PyObject *items)
 /* ---- the message ---- */
 
 /* From `least` to `most`, or 0 with an exception. */
-static unsigned status_of(const struct zq_module *m, PyObject *message, long least, long most)
+static unsigned status_of(PyObject *status, long least, long most)
 {
-    PyObject *status = PyDict_GetItemWithError(message, zq_name(m, ZQ_NAME_status)); /* borrowed */
-
-    if (status == NULL) {
-        if (!PyErr_Occurred())
-            PyErr_Format(PyExc_ValueError, "'%s' has no 'status'",
-                         most < 200 ? "zq.http.response.interim" : "http.response.start");
-        return 0;
-    }
     if (!PyLong_Check(status)) {
         PyErr_Format(PyExc_TypeError, "status must be an int, not %.100s",
                      Py_TYPE(status)->tp_name);
@@ -169,17 +161,14 @@ static unsigned status_of(const struct zq_module *m, PyObject *message, long lea
     return 0;
 }
 
-static struct zq_head *head_of(struct zq_request *r, PyObject *message, long least, long most)
+/* `headers` may be NULL. */
+static struct zq_head *make_head(struct zq_request *r, PyObject *status, PyObject *headers,
+                                 long least, long most)
 {
-    const struct zq_module *m = r->bridge->module;
-    unsigned status = status_of(m, message, least, most);
+    unsigned number = status_of(status, least, most);
     PyObject *items = NULL;
 
-    if (status == 0)
-        return NULL;
-    PyObject *headers =
-        PyDict_GetItemWithError(message, zq_name(m, ZQ_NAME_headers)); /* borrowed */
-    if (headers == NULL && PyErr_Occurred())
+    if (number == 0)
         return NULL;
     if (headers != NULL) {
         items = PySequence_Fast(headers, "headers must be an iterable of pairs of bytes");
@@ -188,21 +177,46 @@ static struct zq_head *head_of(struct zq_request *r, PyObject *message, long lea
     }
     struct zq_head *head = add_all(r, items);
     Py_XDECREF(items);
-    if (head == NULL)
-        return NULL;
-    head->status = status;
+    if (head != NULL)
+        head->status = number;
     return head;
 }
 
-struct zq_head *zq_response_head(struct zq_request *r, PyObject *message)
+static struct zq_head *head_of(struct zq_request *r, PyObject *message, long least, long most)
 {
-    struct zq_head *head = head_of(r, message, 200, 599);
+    const struct zq_module *m = r->bridge->module;
+    PyObject *status = PyDict_GetItemWithError(message, zq_name(m, ZQ_NAME_status)); /* borrowed */
 
+    if (status == NULL) {
+        if (!PyErr_Occurred())
+            PyErr_Format(PyExc_ValueError, "'%s' has no 'status'",
+                         most < 200 ? "zq.http.response.interim" : "http.response.start");
+        return NULL;
+    }
+    PyObject *headers =
+        PyDict_GetItemWithError(message, zq_name(m, ZQ_NAME_headers)); /* borrowed */
+    if (headers == NULL && PyErr_Occurred())
+        return NULL;
+    return make_head(r, status, headers, least, most);
+}
+
+static struct zq_head *finish_head(struct zq_request *r, struct zq_head *head)
+{
     if (head == NULL)
         return NULL;
     head->bodyless = r->is_head || head->status == 204 || head->status == 304;
     r->checks_length = head->has_length && !head->bodyless;
     return head;
+}
+
+struct zq_head *zq_response_head(struct zq_request *r, PyObject *message)
+{
+    return finish_head(r, head_of(r, message, 200, 599));
+}
+
+struct zq_head *zq_response_head_of(struct zq_request *r, PyObject *status, PyObject *headers)
+{
+    return finish_head(r, make_head(r, status, headers, 200, 599));
 }
 
 /* ---- interim responses ---- */

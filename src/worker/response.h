@@ -10,5 +10,7 @@ struct zq_head *zq_response_head(struct zq_request *r, PyObject *message);
 /* The same of zq.http.response.interim, and of http.response.early_hint, which has only links. */
 struct zq_head *zq_response_interim(struct zq_request *r, PyObject *message);
 struct zq_head *zq_response_early_hint(struct zq_request *r, PyObject *message);
+/* The same, given apart; `headers` may be NULL. */
+struct zq_head *zq_response_head_of(struct zq_request *r, PyObject *status, PyObject *headers);
 
 #endif

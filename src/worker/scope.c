@@ -160,7 +160,7 @@ static PyObject *server(struct zq_scope_cache *cache, const struct zq_wire_reque
     return Py_NewRef(cache->server);
 }
 
-static PyObject *headers(const struct zq_module *m, const struct zq_fields *fields)
+PyObject *zq_scope_headers(const struct zq_module *m, const struct zq_fields *fields)
 {
     PyObject *list = PyList_New((Py_ssize_t)fields->n);
 
@@ -217,7 +217,7 @@ PyObject *zq_scope_new(const struct zq_bridge *b, struct zq_scope_cache *cache,
         set(scope, m, ZQ_NAME_path, Py_NewRef(path)) &&
         set(scope, m, ZQ_NAME_raw_path, to_bytes(wire->raw_path)) &&
         set(scope, m, ZQ_NAME_query_string, to_bytes(wire->query)) &&
-        set(scope, m, ZQ_NAME_headers, headers(m, &wire->fields)) &&
+        set(scope, m, ZQ_NAME_headers, zq_scope_headers(m, &wire->fields)) &&
         set(scope, m, ZQ_NAME_client, client(cache, wire)) &&
         set(scope, m, ZQ_NAME_server, server(cache, wire)) &&
         set(scope, m, ZQ_NAME_state, PyDict_Copy(b->state)) &&

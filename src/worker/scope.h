@@ -23,6 +23,8 @@ PyObject *zq_extensions_template(void);
 
 /* root_path and the decoded path; what is not UTF-8 becomes U+FFFD. */
 PyObject *zq_scope_path(const struct zq_bridge *b, struct zq_slice path);
+/* A list of (name, value) pairs of bytes. */
+PyObject *zq_scope_headers(const struct zq_module *m, const struct zq_fields *fields);
 PyObject *zq_scope_new(const struct zq_bridge *b, struct zq_scope_cache *cache,
                        const struct zq_wire_request *wire, PyObject *method, PyObject *path);
 

@@ -2,7 +2,8 @@
 
 Instance 0, and every one behind the attacks, is the real worker ($HOSTILE_REAL). Instance N carries
 out attack N - 1 of $HOSTILE_ATTACKS (separated by commas) when the first request reaches it, makes
-$HOSTILE/done-N, and then waits to be killed (BLAMED) or dies (EITHER).
+$HOSTILE/done-N, and then waits to be killed (BLAMED) or dies (EITHER). A DECLARED one comes where a
+worker declares its routes, before any request.
 """
 
 import os
@@ -18,9 +19,8 @@ import time
 home = pathlib.Path(os.environ.get("HOSTILE", "."))
 CONTROL = struct.Struct("=IIIIq")  # type, worker, generation, length of the text, value
 CONFIG, READY, LINKS = 1, 4, 5
-REQUEST, RESPONSE, BODY, CREDIT, WANT, CANCEL, RESET, PING, PONG, PURGE, INFO, ANSWER, INTERIM = (
-    range(1, 14)
-)
+(REQUEST, RESPONSE, BODY, CREDIT, WANT, CANCEL, RESET, PING, PONG, PURGE, INFO, ANSWER, INTERIM,
+ ROUTE, ROUTES) = range(1, 16)  # fmt: skip
 END = 1
 
 
@@ -66,6 +66,64 @@ def noise(seed, stream):
     return bytes(data[: rng.randrange(1, len(data) + 1)])
 
 
+def route(
+    kind=0, given=0, status=0, texts=(b"/evil", b"GET", b"why"), lists=((), (), (), ()),
+    fields=(), body=b"", zero=0, lengths=None, counts=None, n_fields=None,
+):  # fmt: skip
+    head = struct.pack(
+        "=BBHHH3H4HH",
+        kind,
+        given,
+        status,
+        len(fields) if n_fields is None else n_fields,
+        zero,
+        *(lengths or map(len, texts)),
+        *(counts or map(len, lists)),
+        0,
+    )
+    names = b"".join(struct.pack("=H", len(n)) + n for names in lists for n in names)
+    packed = b"".join(struct.pack("=II", len(n), len(v)) + n + v for n, v in fields)
+    return frame(ROUTE, 0, head + b"".join(texts) + names + packed + body)
+
+
+def routes(n):
+    return frame(ROUTES, 0, struct.pack("=I", n))
+
+
+# The same, instead of what a worker declares.
+DECLARED = {
+    "route-kind": lambda: route(kind=9),
+    "route-given": lambda: route(given=4),
+    "route-zero": lambda: route(zero=1),
+    "route-stream": lambda: frame(ROUTE, 7, bytes(24)),
+    "route-pattern": lambda: route(texts=(b"evil", b"GET", b"")),
+    "route-two-in-one": lambda: route(texts=(b"/<a><b>", b"GET", b"")),
+    "route-no-method": lambda: route(texts=(b"/evil", b"", b"")),
+    "route-method": lambda: route(texts=(b"/evil", b"GET,", b"")),
+    "route-why": lambda: route(texts=(b"/evil", b"GET", b"a\nb")),
+    "route-lengths": lambda: route(lengths=(65535, 65535, 65535)),
+    "route-list": lambda: route(given=1, counts=(65535, 0, 0, 0)),
+    "route-unsaid-list": lambda: route(lists=((b"a",), (), (), ())),
+    "route-empty-name": lambda: route(lists=((), (b"",), (), ())),
+    "route-fields": lambda: route(kind=2, status=200, n_fields=65535),
+    "route-body": lambda: route(body=b"x"),
+    "route-status": lambda: route(kind=2, status=199),
+    "route-count": lambda: route() + routes(2),
+    "route-no-end": lambda: route() + frame(INFO, 0, bytes(4)),
+    "routes-twice": lambda: routes(0) + routes(0),
+    "routes-late": lambda: routes(0) + route(),
+    "routes-many": lambda: b"".join(route(texts=(b"/%d" % i, b"GET", b"")) for i in range(4097)),
+    "routes-large": lambda: b"".join(
+        route(kind=2, status=200, texts=(b"/%d" % i, b"GET", b""), body=bytes((1 << 20) - 99))
+        for i in range(65)
+    ),
+}
+# What is seen only in the routes that are used, of the first worker that has declared.
+UNUSED = {
+    "route-injects": lambda: route(kind=2, status=200, fields=((b"a", b"b\r\ninjected: 1"),)),
+    "route-length": lambda: route(kind=2, status=200, fields=((b"content-length", b"5"),)),
+    "route-conflict": lambda: 2 * route(),
+}
 # What must be laid to this worker's charge: all it sends, given the stream of a request.
 BLAMED = {
     "bytes": lambda s: b"\xff" * 4096,
@@ -191,6 +249,15 @@ def main():
     while not links:
         kind, fds = receive(control)
         links += [socket.socket(fileno=fd) for fd in fds] if kind == LINKS else []
+    if attack in DECLARED | UNUSED:
+        (home / f"done-{n}").touch()
+        send(links[0], (DECLARED | UNUSED)[attack]())  # thread 0's, which keeps what is declared
+        if attack in DECLARED:
+            signal.pause()
+        time.sleep(0.05)
+        os._exit(0)
+    for each in links:
+        send(each, routes(0))
     link, stream = first_request(links)
     (home / f"done-{n}").touch()
     if attack.startswith("noise-"):

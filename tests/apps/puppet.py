@@ -3,6 +3,7 @@ executable by `puppet()` in test_super.py). It writes a line to $PUPPET/starts, 
 $PUPPET/mode, and speaks the control channel (include/zq/control.h).
 """
 
+import contextlib
 import json
 import os
 import pathlib
@@ -15,6 +16,7 @@ import time
 
 HEAD = struct.Struct("=IIIIq")  # type, worker, generation, length of the text, value
 CONFIG, READY, STOP = 1, 4, 13
+NO_ROUTES = struct.pack("=IIBBHI", 4, 0, 15, 0, 0, 0)  # a frame: ROUTES (include/zq/wire.h)
 home = pathlib.Path(os.environ["PUPPET"])
 control = socket.socket(fileno=3)
 
@@ -23,6 +25,8 @@ def receive():
     packet, descriptors, _, _ = socket.recv_fds(control, 1 << 17, 200)
     for fd in descriptors:
         held.append(fd)
+        with contextlib.suppress(BrokenPipeError):  # it was of an old generation, and closed
+            os.write(fd, NO_ROUTES)
     if not packet:
         sys.exit(0)
     return HEAD.unpack_from(packet)[0]

@@ -348,6 +348,89 @@ static void damaged_purges_and_answers_are_refused(void **state)
     free(big);
 }
 
+/* ---- routes ---- */
+
+static const struct zq_route a_route = {
+    .kind = ZQ_ROUTE_STATIC,
+    .path = {"/c/<int:id>", 11},
+    .methods = {"GET,POST", 8},
+    .why = {"app.view", 8},
+    .rule =
+        {
+            .has_query = true,
+            .query = {(struct zq_slice[]){{"page", 4}, {"q", 1}}, 2},
+            .has_cookies = true,
+            .headers = {(struct zq_slice[]){{"x-a", 3}}, 1},
+        },
+    .status = 203,
+    .fields = {(struct zq_field[]){{{"a", 1}, {"b", 1}}}, 1},
+    .body = {"hello", 5},
+};
+
+static void routes_go_there_and_back(void **state)
+{
+    struct zq_buf out = {0}, again = {0};
+    struct zq_arena arena = {0};
+    struct zq_wire_frame frame;
+    struct zq_route back;
+    size_t used;
+
+    (void)state;
+    assert_int_equal(zq_wire_encode_route(&out, &a_route), 0);
+    struct zq_slice whole = zq_slice(zq_buf_data(&out), out.n);
+    assert_int_equal(zq_wire_next(whole, ZQ_WIRE_FROM_FRONT, &frame, &used), ZQ_EPROTO);
+    assert_int_equal(zq_wire_next(whole, ZQ_WIRE_FROM_WORKER, &frame, &used), 0);
+    assert_int_equal(zq_wire_decode_route(frame.payload, &arena, &back), 0);
+    assert_int_equal(back.kind, ZQ_ROUTE_STATIC);
+    assert_slice(back.path, a_route.path);
+    assert_slice(back.methods, a_route.methods);
+    assert_slice(back.why, a_route.why);
+    assert_true(back.rule.has_query && back.rule.has_cookies);
+    assert_int_equal(back.rule.query.n, 2);
+    assert_slice(back.rule.query.v[1], ZQ_SLICE("q"));
+    assert_int_equal(back.rule.ignore_query.n, 0);
+    assert_int_equal(back.rule.cookies.n, 0);
+    assert_slice(back.rule.headers.v[0], ZQ_SLICE("x-a"));
+    assert_int_equal(back.status, 203);
+    assert_slice(back.fields.v[0].value, ZQ_SLICE("b"));
+    assert_slice(back.body, ZQ_SLICE("hello"));
+    assert_int_equal(zq_wire_encode_route(&again, &back), 0);
+    assert_int_equal(again.n, out.n);
+    assert_memory_equal(zq_buf_data(&again), zq_buf_data(&out), out.n);
+    /* Cut anywhere before the body it is refused, and reads nothing beyond. */
+    for (size_t n = 0; n + a_route.body.n < frame.payload.n; n++) {
+        char *copy = malloc(n + 1);
+        memcpy(copy, frame.payload.p, n);
+        assert_int_equal(zq_wire_decode_route(zq_slice(copy, n), &arena, &back), ZQ_EPROTO);
+        free(copy);
+    }
+    zq_arena_fini(&arena);
+    zq_buf_fini(&out);
+    zq_buf_fini(&again);
+}
+
+static void routes_that_say_nonsense_are_not_encoded(void **state)
+{
+    struct zq_route wrong[] = {a_route, a_route, a_route, a_route, a_route, a_route, a_route};
+    struct zq_buf out = {0};
+
+    (void)state;
+    wrong[0].path = ZQ_SLICE("c");
+    wrong[1].methods = ZQ_SLICE("get");
+    wrong[2].methods = ZQ_SLICE("GET,");
+    wrong[3].why = ZQ_SLICE("a\nb");
+    wrong[4].kind = ZQ_ROUTE_CACHED; /* and has a response */
+    wrong[5].status = 101;
+    wrong[6].rule.has_query = false;
+    for (size_t i = 0; i < ZQ_ARRAY_SIZE(wrong); i++)
+        assert_int_equal(zq_wire_encode_route(&out, &wrong[i]), ZQ_EINVAL);
+    struct zq_route large = a_route;
+    large.body = zq_slice(calloc(1, ZQ_WIRE_PAYLOAD_MAX), ZQ_WIRE_PAYLOAD_MAX);
+    assert_int_equal(zq_wire_encode_route(&out, &large), ZQ_ELIMIT);
+    free((char *)(uintptr_t)large.body.p);
+    assert_int_equal(out.n, 0);
+}
+
 static void too_much_is_not_encoded(void **state)
 {
     struct zq_buf out = {0};
@@ -416,6 +499,8 @@ int main(void)
         cmocka_unit_test(numbers),
         cmocka_unit_test(purges_and_answers_go_there_and_back),
         cmocka_unit_test(damaged_purges_and_answers_are_refused),
+        cmocka_unit_test(routes_go_there_and_back),
+        cmocka_unit_test(routes_that_say_nonsense_are_not_encoded),
         cmocka_unit_test(too_much_is_not_encoded),
         cmocka_unit_test(damaged_payloads_stay_inside),
     };

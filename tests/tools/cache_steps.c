@@ -255,7 +255,7 @@ static void answer(const struct words *w)
     if (!response.no_content)
         response.content_length = (int64_t)body.n;
     if (is_unsafe() && response.status >= 200 && response.status < 400)
-        invalidate_targets(now.cache, ZQ_SLICE("http"), ZQ_SLICE("test"), now.target, &fields,
+        invalidate_targets(now.cache, NULL, ZQ_SLICE("http"), ZQ_SLICE("test"), now.target, &fields,
                            &scratch);
     ZQ_ASSERT(zq_entry_head(&now.writer, &response, now_ms, now_s) == 0);
     ZQ_ASSERT(zq_entry_append(&now.writer, body) == 0);
