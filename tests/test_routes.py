@@ -3,11 +3,13 @@ static routes in each framework. Sentences in quotation marks are the specificat
 
 import json
 import os
+import re
+import signal
 import subprocess
 
 import pytest
 
-from harness import APPS, DEADLINE, ZQ, venv_of, workers
+from harness import APPS, DEADLINE, ZQ, serve, venv_of, wait_for, workers
 
 FRAMEWORKS = ["quart", "flask", "starlette", "fastapi", "django"]
 
@@ -122,3 +124,142 @@ def test_a_reader_that_leaves():
     os.close(write)
     assert done.returncode == 1
     assert "Traceback" not in done.stderr and "BrokenPipe" not in done.stderr
+
+
+# ---- behind zq ----
+
+
+@pytest.fixture(scope="module", params=FRAMEWORKS)
+def routed(request, tmp_path_factory):
+    socket = tmp_path_factory.mktemp("admin") / "zq.sock"
+    options = ("--factory", f"--admin-uds={socket}")
+    with serve(f"routed:{request.param}_app", *options, venv=True) as server:
+        server.admin_uds = socket
+        yield server
+
+
+def is_hit(response):
+    """Of what is kept; WSGI's last, empty part of a body may still be on its way to the cache."""
+    return bool(re.search("; (hit|.*collapsed)", response.get("cache-status")))
+
+
+@pytest.mark.parametrize("name", FRAMEWORKS)
+def test_each_framework_with_each_interpreter(worker, name):
+    with serve(f"routed:{name}_app", "--factory", worker=worker, venv=True) as server:
+        assert not is_hit(server.get("/page/7"))
+        assert is_hit(server.get("/page/7"))
+        assert server.get("/api/square/5").body == b'{"square":25,"digits":10}'
+        assert is_hit(server.get("/robots.txt"))
+        assert not is_hit(server.get("/late")) and not is_hit(server.get("/late"))
+
+
+def test_a_decorated_view_is_kept_whatever_the_cookies(routed):
+    """“requests with Cookie like those with Authorization unless … a decorated view … says
+    otherwise”"""
+    first = routed.get("/page/1", headers={"Cookie": "session=a"})
+    second = routed.get("/page/1", headers={"Cookie": "session=b"})
+    assert is_hit(second) and second.body == first.body
+    assert second.get("zq-cache-control") is None
+    assert second.get("cache-tag") is None
+
+
+def test_its_vary_is_heard(routed):
+    german = {"Accept-Language": "de"}
+    first = routed.get("/page/2", headers=german)
+    other = routed.get("/page/2", headers={"Accept-Language": "fr"})
+    assert other.body != first.body
+    assert routed.get("/page/2", headers=german).body == first.body
+
+
+def test_its_tags_purge_it(routed):
+    kept, purged = routed.get("/page/3"), routed.get("/page/4")
+    command = [ZQ, "purge", "--tag=page:4", f"--admin-uds={routed.admin_uds}"]
+    assert subprocess.run(command, stdout=subprocess.DEVNULL, timeout=DEADLINE).returncode == 0
+    assert routed.get("/page/3").body == kept.body
+    assert routed.get("/page/4").body != purged.body
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/private", "/cookie", "/star", "/late", "/teapot", "/fail", "/blocked", "/plain", "/nowhere"],
+)
+def test_what_is_not_its_own_return_or_is_forbidden_is_not_kept(routed, path):
+    """“answers made by middleware, before_request hooks, error handlers or other views get none”"""
+    for _ in range(2):
+        response = routed.get(path)
+        assert not is_hit(response)
+        assert "stored" not in response.get("cache-status")
+
+
+def test_a_key_rule(routed):
+    """“What a rule leaves out is removed from what the application sees on that route's GET and
+    HEAD (parameters cut from query_string, unnamed cookies from Cookie)”"""
+    first = routed.get("/rule?q=1&utm_source=x", headers={"Cookie": "a=1"})
+    assert first.body.startswith(b"q=1 [] ")
+    second = routed.get("/rule?z=2&q=1", headers={"Cookie": "b=1"})
+    assert is_hit(second) and second.body == first.body
+    assert routed.get("/rule?q=2").body != first.body
+
+
+def test_simple_json(routed):
+    response = routed.get("/api/square/12?digits=3")
+    assert json.loads(response.body) == {"square": 144, "digits": 3}
+    assert response.get("content-type") == "application/json"
+    assert "detail=direct" in response.get("cache-status")
+    wrong = routed.get("/api/square/12?digits=many")
+    assert wrong.status == 422 and b'"digits"' in wrong.body
+    head = routed.get("/api/square/12", method="HEAD")
+    assert (head.status, head.body, head.get("content-length")) == (200, b"", "26")
+    assert routed.get("/api/fail").status == 500
+    assert "on purpose" in routed.log
+
+
+@pytest.mark.parametrize("path", ["/api/square/x", "/api/square/%31", "/api/square/1/"])
+def test_a_path_of_another_type_is_the_application_s(routed, path):
+    response = routed.get(path)
+    assert response.status in (301, 307, 308, 404)
+    assert "direct" not in response.get("cache-status")
+
+
+def test_cached_route_below_simple_json(routed):
+    first = routed.get("/api/kept/a/b")
+    assert json.loads(first.body)["rest"] == "a/b"
+    assert routed.get("/api/kept/a/b").body == first.body
+
+
+def test_static_routes_are_replayed_by_the_front(routed):
+    response = routed.get("/robots.txt", headers={"Cookie": "a=b", "Authorization": "c"})
+    assert response.body == b"User-agent: *\n"
+    assert "detail=static" in response.get("cache-status") and is_hit(response)
+    again = routed.get("/robots.txt", headers={"If-None-Match": response.get("etag")})
+    assert (again.status, again.body) == (304, b"")
+    head = routed.get("/robots.txt", method="HEAD")
+    assert (head.body, head.get("content-length")) == (b"", "14")
+
+
+def test_a_reload_renders_static_routes_anew(tmp_path):
+    """“rendered once at worker start, replayed from the front, re-rendered at reload”"""
+    news = tmp_path / "news"
+    news.write_text("old")
+    environment = {"NEWS": str(news)}
+    with serve("routed:quart_app", "--factory", venv=True, env=environment) as server:
+        assert server.get("/news").body == b"old"
+        news.write_text("new")
+        assert server.get("/news").body == b"old"
+        server.signal(signal.SIGHUP)
+        wait_for(lambda: server.get("/news").body == b"new", "the new rendering")
+
+
+@pytest.mark.parametrize(
+    ("source", "why"),
+    [
+        ("zq.static_route('/about', lambda: 1 / 0)", "static_route /about .*failed"),
+        ("zq.static_route('/x', 'a')\nzq.simple_json('/x')(lambda: 1)", "GET /x is declared twice"),
+        ("zq.static_route('/x', b'x' * (1 << 20))", "static_route /x .*1048576|at most"),
+    ],
+)
+def test_an_error_at_start_names_the_route(tmp_path, source, why):
+    (tmp_path / "wrong.py").write_text(f"import zq\nasync def app(*_): ...\n{source}\n")
+    with serve("wrong:app", app_dir=tmp_path, ready=False) as server:
+        assert server.wait() == 1
+        assert re.search(why, server.log), server.log

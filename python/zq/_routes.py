@@ -68,14 +68,17 @@ class Found:
 
 class Survey:
     """All routes of an application, in the order: direct, static, then its URL map's. RouteError
-    where they contradict each other. `unread`: why there are none of a URL map, or None."""
+    where they contradict each other. `unread`: why there are none of a URL map, or None; `broken`
+    if that is a surprise."""
 
     def __init__(self, app: Any):
         self.unread: str | None = None
+        self.broken = False
         try:
             self.map = read(app)
         except Exception as error:  # a version of the framework that keeps its routes elsewhere
             self.map = UrlMap()
+            self.broken = True
             self.unread = f"its URL map cannot be read ({type(error).__name__}: {error})"
         if not self.map.framework and self.unread is None:
             self.unread = "it is of no framework whose URL map can be read"
@@ -157,10 +160,12 @@ def survey(app: Any) -> Survey:
     return Survey(app)
 
 
-async def declare(app: Any) -> list[Route]:
+async def declare(app: Any, warn: Callable[[str], Any] = lambda sentence: None) -> list[Route]:
     """The routes to declare, static ones rendered. Called once the application has started.
-    RouteError if one of them cannot be served."""
+    RouteError if one of them cannot be served; `warn` is told what is missing."""
     found = survey(app)
+    if found.broken:
+        warn(f"no decorated view is declared: {found.unread}")
     declared = [each for each in found.found if each.kind != "app"]
     if len(declared) > _ROUTES_MAX:
         raise RouteError(f"{len(declared)} routes are declared; more than {_ROUTES_MAX} cannot be")

@@ -13,6 +13,8 @@ from zq._errors import StartError, log, log_exception, printable
 from zq._lifespan import Lifespan
 from zq._load import load_app, new_loop
 from zq._native import bridge as native
+from zq._routes import declare
+from zq._static import RouteError
 
 
 def main(config):
@@ -30,6 +32,7 @@ class Worker:
     def __init__(self, config, loop, loop_name, app):
         self.loop = loop
         self.loop_name = loop_name
+        self.app = app
         self.state = {}
         self.lifespan = Lifespan(app, config["lifespan"], self.state)
         root_path = (config["root_path"] or "").rstrip("/")
@@ -63,7 +66,7 @@ class Worker:
         self.loop.stop()
 
     async def _serve(self):
-        startup = self.loop.create_task(self.lifespan.start())
+        startup = self.loop.create_task(self._start())
         await asyncio.wait((startup, self.stopping), return_when=asyncio.FIRST_COMPLETED)
         if not startup.done():
             startup.cancel()
@@ -78,6 +81,24 @@ class Worker:
         deadline = self.loop.time() + await self.stopping / 1000
         await self._finish_requests(deadline)
         return await self._finish_lifespan(deadline)
+
+    async def _start(self):
+        await self.lifespan.start()
+        try:
+            await self._declare()
+        except StartError:
+            await self.lifespan.stop()
+            raise
+
+    async def _declare(self):
+        """Before the first link is open: the front learns of routes before it sends requests."""
+        try:
+            routes = await declare(self.app, lambda sentence: log("warning", sentence))
+            self.bridge.declare([route.as_tuple() for route in routes])
+        except RouteError as error:
+            raise StartError(str(error), error.__cause__) from None
+        except ValueError as error:
+            raise StartError(f"a route cannot be declared: {error}") from None
 
     async def _finish_requests(self, deadline):
         idle = self.loop.create_future()

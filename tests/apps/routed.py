@@ -12,6 +12,8 @@ framework's own. FORBIDDING are the fields that the first views of each framewor
 
 import functools
 import itertools
+import os
+import pathlib
 
 import zq
 
@@ -44,6 +46,23 @@ rule_rule = zq.cached_route(ttl=60, query=["q"], cookies=[])
 
 
 zq.static_route("/robots.txt", "User-agent: *\n")
+
+
+@zq.static_route("/news")
+def news():
+    """What the file that $NEWS names says, at start."""
+    return pathlib.Path(os.environ["NEWS"]).read_text() if "NEWS" in os.environ else "none"
+
+
+@zq.simple_json("/api/fail")
+async def fail():
+    raise LookupError("on purpose")
+
+
+@zq.simple_json("/api/kept/<path:rest>")
+@zq.cached_route(ttl=60, tags="kept")
+async def kept_json(rest: str):
+    return {"rest": rest, "call": number()}
 
 
 @zq.simple_json("/api/square/<n>")
