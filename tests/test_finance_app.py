@@ -28,8 +28,8 @@ import pytest
 REPOSITORY = Path(__file__).resolve().parents[1]
 FINANCE = REPOSITORY / "examples" / "finance"
 MODULES = (
-    "app caching catalogue chart db feeds formats generate live pages personal portfolio "
-    "settings stats uploads"
+    "app caching catalogue chart db edge feeds formats generate live pages personal portfolio "
+    "prices settings stats uploads"
 ).split()
 SMALL = (24, 300)
 SMALL_HASH = "b38c84f9731707e19851dbdf0bf6d461b82c7d66327bf73730abfc215fbebe97"
@@ -857,3 +857,61 @@ def test_it_is_the_same_site_under(finance, small, server, tmp_path):
         while json.loads(fetched(base, "/health")[2])["process"]["streams"]:
             assert time.monotonic() < end, "the stream goes on without its client"
             time.sleep(0.02)
+
+
+# What zq answers before the application is asked: here in Python, by zq.asgi
+
+
+@pytest.fixture
+def latest(finance, small):
+    """The application made last: what it declared is what this process serves."""
+    return make_site(finance, small.extensions["finance_db"].path, *SMALL)
+
+
+def test_robots_and_about_are_made_once(latest):
+    robots = get(latest, "/robots.txt")
+    assert b"Disallow: /watchlist" in robots.body
+    assert robots.headers["Cache-Control"] == "public, max-age=86400"
+    about = get(latest, "/about")
+    assert b"rendered once" in about.body and b"Quayside" in about.body
+    assert about.headers["Content-Security-Policy"].startswith("default-src 'self'")
+    again = get(latest, "/about", headers={"If-None-Match": about.headers["ETag"]})
+    assert again.status_code == 304
+
+
+def test_closes_without_the_framework(latest):
+    found = json.loads(get(latest, "/api/closes/acme?days=3").body)
+    quote = json.loads(get(latest, "/api/quote/ACME").body)
+    assert found["ticker"] == "ACME" and len(found["closes"]) == 3
+    assert found["closes"][-1] == quote["close"]
+    assert found["to"] == quote["date"]
+    assert get(latest, "/api/closes/NONE").status_code == 404
+    for wrong in ("0", "many", "1000"):
+        response = get(latest, f"/api/closes/ACME?days={wrong}")
+        assert response.status_code == 422
+        assert json.loads(response.body)["detail"][0]["loc"] == ["query", "days"]
+
+
+@pytest.mark.parametrize(
+    ("token", "given", "status"),
+    [("", "", 403), ("secret", "", 401), ("secret", "Bearer wrong", 401)],
+)
+def test_new_prices_need_the_token(finance, small, token, given, status):
+    path = small.extensions["finance_db"].path
+    app = make_site(finance, path, *SMALL, admin_token=token)
+    assert ask(app, "POST", "/admin/prices", headers={"Authorization": given}).status_code == status
+
+
+def test_new_prices(finance, tmp_path):
+    app = make_site(finance, tmp_path / "finance.db", 12, 70, admin_token="secret")
+    before = {url: get(app, url).body for url in ("/api/quote/ACME", "/summary/ACME", "/")}
+    response = ask(app, "POST", "/admin/prices", headers={"Authorization": "Bearer secret"})
+    assert json.loads(response.body)["companies"] == 12
+    assert all(get(app, url).body != body for url, body in before.items())
+    quote = json.loads(get(app, "/api/quote/ACME").body)
+    assert quote["low"] <= quote["close"] <= quote["high"]
+    assert quote["year_low"] <= quote["close"] <= quote["year_high"]
+    dates, points = app.extensions["finance_db"].market_index()
+    assert len(points) == len(dates) == 70
+    assert finance.generate.is_current(tmp_path / "finance.db", 12, 70)
+    assert not list(tmp_path.glob("*.tmp"))

@@ -1,5 +1,6 @@
 """The finance example behind zq: what is public is replayed, what is personal never."""
 
+import json
 import pathlib
 import re
 
@@ -17,6 +18,7 @@ def finance(tmp_path_factory):
         "FINANCE_COMPANIES": "24",
         "FINANCE_DAYS": "300",
         "FINANCE_STREAM_INTERVAL": "0.01",
+        "FINANCE_ADMIN_TOKEN": "secret",
     }
     with serve("app:app", "--workers=2", app_dir=FINANCE, venv=True, env=env) as server:
         yield server
@@ -94,10 +96,41 @@ def test_portfolio_upload(finance):
     assert b"2002" in response.body
 
 
+def test_new_prices_are_written_committed_and_purged(finance):
+    """Whoever asks after the answer to the command sees new prices, from either worker."""
+    pages = ["/summary/ACME", "/", "/market", "/api/quote/ACME", "/api/closes/ACME"]
+    before = {path: finance.get(path).body for path in pages}
+    earnings = finance.get("/earnings").body
+    assert all(finance.get(path).body == body for path, body in before.items())
+    token = {"Authorization": "Bearer secret"}
+    response = finance.get("/admin/prices", method="POST", headers=token, body=b"")
+    assert response.status == 200, response
+    for path, body in before.items():
+        assert finance.get(path).body != body, path
+    again = finance.get("/earnings")  # has no prices, and so not their tag
+    assert again.body == earnings and "hit" in again.get("cache-status")
+
+
+def test_what_is_decorated(finance):
+    """A query parameter that /market does not know makes no page of its own."""
+    first = finance.get("/market?sort=name&utm_source=somewhere")
+    second = finance.get("/market?utm_source=elsewhere&sort=name", headers={"Cookie": "a=b"})
+    assert "hit" in second.get("cache-status") and second.body == first.body
+
+
+def test_what_skips_the_application(finance):
+    about = finance.get("/about")
+    assert "detail=static" in about.get("cache-status")
+    assert b"rendered once" in about.body
+    closes = finance.get("/api/closes/ACME?days=2")
+    assert len(json.loads(closes.body)["closes"]) == 2
+    assert finance.get("/api/closes/ACME?days=many").status == 422
+
+
 def test_readme_names_every_route():
     readme = (FINANCE / "README.md").read_text()
     routes = re.findall(
-        r'\.(?:get|post|route)\("(/[^"<]*)',
+        r'\.(?:get|post|route|static_route|simple_json)\(\s*"(/[^"<]*)',
         "".join(p.read_text() for p in pathlib.Path(FINANCE).glob("*.py")),
     )
     assert routes

@@ -14,21 +14,18 @@ from quart.typing import ResponseReturnValue
 from werkzeug.exceptions import HTTPException, NotFound
 
 import caching
+import edge
 import formats
 from db import Database
 from feeds import feeds
 from pages import pages
 from personal import personal_pages
+from prices import admin
 from settings import Settings
 
 SITE = "Quayside"
 NOT_FOUND_AGE_S = 30
 STATIC_AGE_S = 86_400
-
-PAGE_POLICY = (
-    "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; "
-    "object-src 'none'"
-)
 
 
 def create_app(settings: Settings | None = None) -> Quart:
@@ -47,10 +44,12 @@ def create_app(settings: Settings | None = None) -> Quart:
     app.extensions["finance_settings"] = settings
     app.extensions["finance_db"] = Database(settings.database, settings.companies, settings.days)
     app.extensions["finance_streams"] = set()
-    for blueprint in (pages, feeds, personal_pages):
+    for blueprint in (pages, feeds, personal_pages, admin):
         app.register_blueprint(blueprint)
     formats.register(app)
     _add_hooks(app)
+    edge.declare(app)
+    app.asgi_app = edge.zq.asgi(app.asgi_app)  # type: ignore[method-assign]
     return app
 
 
@@ -106,8 +105,7 @@ def _wants_json() -> bool:
 async def page_headers(response: Response) -> Response:
     response.headers["X-Content-Type-Options"] = "nosniff"
     if response.mimetype == "text/html":
-        response.headers["Content-Security-Policy"] = PAGE_POLICY
-        response.headers["Referrer-Policy"] = "same-origin"
+        response.headers.update(edge.PAGE_HEADERS)
     return response
 
 

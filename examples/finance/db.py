@@ -67,16 +67,24 @@ class Database:
 
     @property
     def connection(self) -> sqlite3.Connection:
-        """This thread's connection. The file never changes once it has its name."""
+        """This thread's connection. A file never changes once it has its name; new prices are
+        another file of the same name."""
         local = self._local
-        if getattr(local, "pid", None) != os.getpid():
+        if getattr(local, "key", None) != (os.getpid(), self._file()):
             self.prepare()
+            local.key = os.getpid(), self._file()
             uri = f"{self.path.as_uri()}?mode=ro&immutable=1"
             local.connection = sqlite3.connect(uri, uri=True, cached_statements=64)
             local.connection.row_factory = sqlite3.Row
-            local.pid = os.getpid()
         connection: sqlite3.Connection = local.connection
         return connection
+
+    def _file(self) -> int:
+        """Which file has the name now."""
+        try:
+            return os.stat(self.path).st_ino
+        except FileNotFoundError:
+            return 0
 
     def rows(self, sql: str, *values: Any, **named: Any) -> list[Row]:
         return self.connection.execute(sql, named or values).fetchall()

@@ -13,6 +13,7 @@ from quart.typing import ResponseReturnValue
 import live
 from caching import never, public
 from db import Database, Row
+from edge import company_tags, zq
 from pages import company_or_404, database
 from settings import Settings
 
@@ -28,6 +29,7 @@ STREAM_DEFAULT = 8
 
 @feeds.get("/api/quote/<ticker>")
 @public(5)
+@zq.cached_route(ttl=5, tags=company_tags)
 async def quote(ticker: str) -> ResponseReturnValue:
     """The last close: prices in dollars, change as a fraction, volume in shares."""
     company = company_or_404(ticker)
@@ -54,6 +56,7 @@ async def quote(ticker: str) -> ResponseReturnValue:
 
 @feeds.get("/export/<ticker>.csv")
 @public(300)
+@zq.cached_route(ttl=300, tags=company_tags)
 async def export(ticker: str) -> ResponseReturnValue:
     """Every trading day of a company, streamed in batches straight from the cursor."""
     company = company_or_404(ticker)

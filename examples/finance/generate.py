@@ -46,7 +46,7 @@ def ensure(path: Path, companies: int, days: int, stream: TextIO | None = None) 
     if is_current(path, companies, days):
         return False
     path.parent.mkdir(parents=True, exist_ok=True)
-    with _locked(path.with_name(path.name + ".lock")):
+    with locked(path.with_name(path.name + ".lock")):
         if is_current(path, companies, days):
             return False
         for stale in path.parent.glob(path.name + ".*.tmp"):
@@ -178,7 +178,7 @@ class ProgressBar:
 
 
 @contextmanager
-def _locked(path: Path) -> Iterator[None]:
+def locked(path: Path) -> Iterator[None]:
     """Hold an exclusive lock on `path`; the kernel drops it if this process dies."""
     with path.open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

@@ -9,6 +9,7 @@ import chart
 import stats
 from caching import public
 from db import MARKET_ORDERS, Database, Row
+from edge import PRICES, company_tags, zq
 
 pages = Blueprint("pages", __name__)
 
@@ -38,6 +39,7 @@ def company_or_404(ticker: str) -> Row:
 
 @pages.get("/")
 @public(60)
+@zq.cached_route(ttl=60, tags=PRICES)
 async def index() -> ResponseReturnValue:
     db = database()
     dates, points = db.market_index()
@@ -69,6 +71,7 @@ async def index() -> ResponseReturnValue:
 
 @pages.get("/summary/<ticker>")
 @public(60, s_maxage=300)
+@zq.cached_route(ttl=300, stale_while_revalidate=3600, stale_if_error=86_400, tags=company_tags)
 async def summary(ticker: str) -> ResponseReturnValue:
     """A company on one page: eight queries, the statistics and the charts from them."""
     db = database()
@@ -141,6 +144,7 @@ def _recent(history: list[Row], most: int) -> list[tuple[Row, float | None]]:
 
 @pages.get("/market")
 @public(60, s_maxage=300)
+@zq.cached_route(ttl=300, query=["sort", "sector"], tags=PRICES)
 async def market() -> ResponseReturnValue:
     """Every company in one table; ?sort= a key of MARKET_ORDERS, ?sector= a sector's name."""
     db = database()
@@ -164,6 +168,7 @@ async def market() -> ResponseReturnValue:
 
 @pages.get("/commodity/<name>")
 @public(60, s_maxage=300)
+@zq.cached_route(ttl=300, tags=PRICES)
 async def commodity(name: str) -> ResponseReturnValue:
     db = database()
     found = db.commodity(name)
@@ -217,6 +222,7 @@ async def earnings() -> ResponseReturnValue:
 
 @pages.get("/search")
 @public(60)
+@zq.cached_route(ttl=60, tags=PRICES)
 async def search() -> ResponseReturnValue:
     """?q= a ticker, or part of a name, a sector or a city."""
     query = " ".join(request.args.get("q", "").split())[:SEARCH_MAX]

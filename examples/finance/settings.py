@@ -26,6 +26,8 @@ class Settings:
     """How many trading days each company has."""
     secret_key: str = DEVELOPMENT_SECRET_KEY
     """Signs the session cookie."""
+    admin_token: str = ""
+    """Who shows it may POST /admin/prices; empty: nobody."""
     stream_interval_s: float = 1.0
     """Seconds between two events of /quotes/stream."""
     stream_limit_s: float = 300.0
@@ -41,6 +43,7 @@ class Settings:
             companies=companies,
             days=days,
             secret_key=environment.get("FINANCE_SECRET_KEY") or DEVELOPMENT_SECRET_KEY,
+            admin_token=environment.get("FINANCE_ADMIN_TOKEN", ""),
             stream_interval_s=_number(
                 environment, "FINANCE_STREAM_INTERVAL", 1.0, 0.01, 60.0, whole=False
             ),
