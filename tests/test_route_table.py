@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import subprocess
+import tempfile
 import threading
 
 import pytest
@@ -270,7 +271,7 @@ def test_an_unsafe_request_invalidates_what_the_rule_made_of_its_target(server, 
 
 
 def zq(server, *words):
-    command = [ZQ, words[0], f"--admin-uds={server.admin}", *words[1:]]
+    command = [ZQ, words[0], *words[1:], f"--admin-uds={server.admin}"]
     return subprocess.run(command, capture_output=True, text=True, timeout=30)
 
 
@@ -299,3 +300,49 @@ def test_errors_of_a_view_are_no_reason_to_complain(name):
 def test_a_long_query_is_its_own_key(server, name):
     query = "&".join(f"p{i}=1" for i in range(300))
     assert told(get(server, f"/c/allow/{name}?{query}"))["query"] == query
+
+
+# ---- what is told of them ----
+
+
+def live(server):
+    with Client(str(server.admin)) as client:
+        response = client.request("/routes")
+    assert response.status == 200, response
+    return {each["path"]: each for each in json.loads(response.body)["routes"]}
+
+
+def test_live_routes_have_class_rule_why_and_counters(name):
+    with tempfile.TemporaryDirectory() as directory:
+        path = f"{directory}/admin.sock"
+        with serve("declared:app", "--front-threads=2", f"--admin-uds={path}") as server:
+            server.admin = path
+            for _ in range(3):
+                get(server, f"/c/allow/{name}?page=1&evil=2")
+            server.get("/echo/1/a")
+            server.get("/static/page")
+            server.get(f"/c/lang/{name}", headers={"X-Answer": "Cache-Control: private"})
+            for i in range(2):
+                get(server, f"/other/{i}")
+                get(server, f"/other/{i}")
+            found = live(server)
+            allow = found["/c/allow/<name>"]
+            assert allow["methods"] == "GET" and allow["class"] == "cached"
+            assert allow["query"] == ["page", "q"] and allow["cookies"] is None
+            assert allow["why"] == "declared/c/allow/<name>"
+            assert [allow[n] for n in ("requests", "hits", "calls", "stored")] == [3, 2, 1, 1]
+            assert [found["/echo/<int:id>/<name>"][n] for n in ("class", "calls")] == ["direct", 1]
+            static = found["/static/page"]
+            assert [static[n] for n in ("requests", "hits", "calls")] == [1, 1, 0]
+            private = found["/c/lang/<name>"]
+            assert private["cookies"] == ["lang"] and private["unstored"] == 1
+            assert private["reason"] == "private"
+            rest = found["(undeclared)"]
+            assert [rest[n] for n in ("class", "requests", "hits", "stored")] == ["app", 4, 2, 2]
+            done = zq(server, "routes", "--live")
+            assert done.returncode == 0, done.stderr
+            lines = {line.split()[1]: line for line in done.stdout.splitlines()}
+            assert "cached  query=page,q  declared/c/allow/<name>" in lines["/c/allow/<name>"]
+            assert "unstored=1  reason=private" in lines["/c/lang/<name>"]
+            assert lines["(undeclared)"].startswith("*  (undeclared)  app  requests=4")
+            assert zq(server, "routes", "--live", "x").returncode == 2

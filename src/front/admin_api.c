@@ -1,6 +1,7 @@
 /* What the admin listener answers: PURGE, POST /purge, and /cache/…. */
 #include "front/admin.h"
 #include "front/admin_bypass.h"
+#include "front/admin_routes.h"
 #include "front/json.h"
 #include "front/purge.h"
 #include "front/routes.h"
@@ -427,6 +428,7 @@ static const struct endpoint {
     {"POST", "/cache/on", on_on},
     {"POST", "/cache/off", on_off},
     {"GET", "/cache/bypass", admin_on_bypass},
+    {"GET", "/routes", admin_on_routes},
     {"POST", "/cache/bypass/add", admin_on_bypass_add},
     {"POST", "/cache/bypass/rm", admin_on_bypass_rm},
 };
@@ -453,5 +455,5 @@ void admin_answer(struct front *front, const struct admin_request *request,
     }
     admin_fail(request, reply, 404, "the path",
                "is none of /purge, /cache/stat, /cache/ls, /cache/show, /cache/on, /cache/off, "
-               "/cache/bypass, /cache/bypass/add, /cache/bypass/rm");
+               "/cache/bypass, /cache/bypass/add, /cache/bypass/rm, /routes");
 }

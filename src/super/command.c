@@ -357,3 +357,20 @@ int zq_command_cache(int argc, char **argv)
         return usage_error("cache", "what? Give ls, stat, show, off, on or bypass");
     return run_cache(words, admin_uds);
 }
+
+/* ---- routes ---- */
+
+int zq_command_live_routes(int argc, char **argv)
+{
+    const char *admin_uds = "", *value;
+
+    for (int i = 0; i < argc; i++) {
+        bool missing = false;
+        if ((value = value_of("--admin-uds", argc, argv, &i, &missing)) == NULL)
+            return usage_error("routes", "--live takes --admin-uds, and not `%s`", argv[i]);
+        if (missing)
+            return usage_error("routes", "--admin-uds needs a value");
+        admin_uds = value;
+    }
+    return ask_once("routes", admin_uds, "GET", "/routes", (struct zq_slice){0});
+}

@@ -2,6 +2,7 @@
 #include "routes.h"
 
 #include "check.h"
+#include "command.h"
 #include "options.h"
 #include "zq/control.h"
 #include "zq/log.h"
@@ -16,12 +17,16 @@
 #define EXIT_USAGE 2
 
 static const char help[] =
-    "Usage: zq routes [OPTIONS] MODULE:APP\n\n"
+    "Usage: zq routes [OPTIONS] MODULE:APP\n"
+    "       zq routes --live [--admin-uds PATH]\n\n"
     "Load an application, and list its routes: method, path, class, key rule, why.\n\n"
     "  cached   a decorated view: its responses say how long they are kept\n"
     "  direct   @zq.simple_json: a function that is called without the framework\n"
     "  static   zq.static_route: one response, replayed without Python\n"
     "  app      everything else is the application's; why says what it lacks\n\n"
+    "With --live, those that a running zq was told by its workers, and since then for each:\n"
+    "requests, hits, joined (answered by the call of another), calls, and of the responses to GET\n"
+    "how many were stored or were not, and why the last one was not.\n\n"
     "Direct and static routes skip the framework's middleware and authentication.\n\n"
     "Options: those of `zq serve` that say how to load it (--app-dir, --factory, --venv, --loop),\n"
     "and\n"
@@ -85,6 +90,8 @@ static int become_worker(const struct zq_config *config, bool json)
 
 int zq_command_routes(int argc, char **argv)
 {
+    if (take_word(&argc, argv, "--live"))
+        return zq_command_live_routes(argc, argv);
     bool json = take_word(&argc, argv, "--json");
     struct zq_config_error error;
     struct zq_options options;
