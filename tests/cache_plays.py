@@ -26,12 +26,13 @@ class Lasts:
 
 @dataclasses.dataclass(frozen=True)
 class Window:
-    """How far beyond or below that; never quite reached by the clock, where that is not exact."""
+    """How far beyond or below that. Where the clock is not exact, never the difference of any two
+    of the other times."""
 
     n: int
 
     def text(self, now, unit, slack):
-        return str(self.n * unit + slack if self.n else 0)
+        return str(self.n * unit + slack * 3 // 10)
 
 
 @dataclasses.dataclass(frozen=True)

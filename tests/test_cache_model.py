@@ -113,7 +113,7 @@ def cache():
     assert steps.process.wait(30) == 0
 
 
-def run(test, examples):
+def run(check, strategies, examples):
     """The same examples each time; then new ones, as long as that is wanted."""
 
     def settled(examples, derandomize):
@@ -127,22 +127,21 @@ def run(test, examples):
             suppress_health_check=list(HealthCheck),
         )
 
-    settled(examples, derandomize=True)(test)()
+    settled(examples, derandomize=True)(given(*strategies)(check))()
     end = time.monotonic() + SOAK
     while time.monotonic() < end:
-        settled(examples, derandomize=False)(test)()
+        settled(examples, derandomize=False)(given(*strategies)(check))()
 
 
 @pytest.mark.timeout(120 + 2 * SOAK)
 def test_the_cache(cache):
-    @given(all_rules, steps)
     def check(rules, steps):
         cache.begin(rules)
         play = Play(rules, cache, unit=1)
         for step in steps:
             play.step(step)
 
-    run(check, 500)
+    run(check, (all_rules, steps), 500)
 
 
 # ---- behind a server ----
@@ -241,14 +240,13 @@ def test_the_server(rules, tmp_path):
     ):
         served = Served(server, clock if has_test_clock() else None)
 
-        @given(steps)
         def check(steps):
             served.begin()
             play = Play(rules, served, unit=100, slack=50, ignored=("date", "connection"))
             for step in steps:
                 play.step(without_deaths(step))
 
-        run(check, 60)
+        run(check, (steps,), 60)
 
 
 def without_deaths(step):
