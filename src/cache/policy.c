@@ -232,10 +232,10 @@ static enum zq_policy_verdict judge_fields(const struct zq_policy_exchange *x,
         return ZQ_POLICY_NO_CACHE;
     if (sets_cookie(x, cc))
         return ZQ_POLICY_SET_COOKIE;
-    if (!may_share(x, cc))
-        return ZQ_POLICY_CREDENTIALS;
     if (!zq_vary_selects(x->response))
         return ZQ_POLICY_VARY;
+    if (!may_share(x, cc)) /* last: it says something of the request, not of the response */
+        return ZQ_POLICY_CREDENTIALS;
     return ZQ_POLICY_STORABLE;
 }
 
