@@ -3,17 +3,19 @@
 #include "cache/preference.h"
 
 /* A record: this head, the name in lower case, the value: its members, each with a line feed
- * behind it, which no field value contains; and for Accept-Language, the one language that the
- * response is in. */
+ * behind it, which no field value contains; for Accept-Language, the one language that the response
+ * is in; and of preferences, the line that they came in: most clients of a kind send the same one,
+ * and need not have it read again. */
 struct record_head {
     uint16_t name_n;
     uint8_t present;    /* an empty field is not an absent one */
     uint8_t language_n; /* 0: not known */
     uint32_t value_n;
+    uint32_t line_n; /* 0: there were several lines, or none */
 };
 
 struct record {
-    struct zq_slice name, value, language;
+    struct zq_slice name, value, language, line;
     bool present;
 };
 
@@ -28,7 +30,8 @@ static bool record_next(struct zq_slice *block, struct record *out)
     out->name = zq_slice(block->p + sizeof(head), head.name_n);
     out->value = zq_slice(out->name.p + head.name_n, head.value_n);
     out->language = zq_slice(out->value.p + head.value_n, head.language_n);
-    size_t used = sizeof(head) + head.name_n + head.value_n + head.language_n;
+    out->line = zq_slice(out->language.p + head.language_n, head.line_n);
+    size_t used = sizeof(head) + head.name_n + head.value_n + head.language_n + head.line_n;
     *block = zq_slice(block->p + used, block->n - used);
     return true;
 }
@@ -77,6 +80,21 @@ static bool cursor_next(struct cursor *c, struct zq_slice *member)
         return false;
     *member = c->line;
     return true;
+}
+
+/* The field's value where it is one line; else n is 0. */
+static struct zq_slice only_line(const struct zq_fields *request, struct zq_slice name)
+{
+    struct zq_slice line = {0};
+
+    for (size_t i = 0; i < request->n; i++) {
+        if (!zq_slice_eq(request->v[i].name, name))
+            continue;
+        if (line.p != NULL)
+            return (struct zq_slice){0};
+        line = request->v[i].value;
+    }
+    return line;
 }
 
 /* ---- names ---- */
@@ -217,16 +235,23 @@ static int add_record(struct zq_buf *out, struct zq_slice name, const struct zq_
     if (zq_slice_ieq(name, ZQ_SLICE("accept-language")))
         language = language_of(response);
     bool present;
-    size_t n = write_value(NULL, request, zq_slice(to + sizeof(head), name.n), &present);
-    if (n > UINT32_MAX || (to = zq_buf_reserve(out, n + language.n + 1)) == NULL)
+    struct zq_slice line = {0}, lower = zq_slice(to + sizeof(head), name.n);
+    if (zq_preference_is(lower))
+        line = only_line(request, lower);
+    size_t n = write_value(NULL, request, lower, &present);
+    if (n > UINT32_MAX || line.n > UINT32_MAX ||
+        (to = zq_buf_reserve(out, n + language.n + line.n + 1)) == NULL)
         return ZQ_ENOMEM;
     char *record = zq_buf_data(out) + start;
     write_value(to, request, zq_slice(record + sizeof(head), name.n), &present);
     put_lower(to + n, language);
-    zq_buf_commit(out, n + language.n);
+    if (line.n > 0)
+        zq_put(to + n + language.n, line);
+    zq_buf_commit(out, n + language.n + line.n);
     head.present = present;
     head.language_n = (uint8_t)language.n;
     head.value_n = (uint32_t)n;
+    head.line_n = (uint32_t)line.n;
     memcpy(record, &head, sizeof(head));
     return 0;
 }
@@ -278,6 +303,8 @@ static bool value_matches(const struct record *r, const struct zq_fields *reques
 {
     struct zq_preferences preferences;
 
+    if (r->line.n > 0 && zq_slice_eq(r->line, only_line(request, r->name)))
+        return true;
     if (zq_preference_is(r->name) && zq_preferences_read(&preferences, request, r->name))
         return preferences_match(r, &preferences);
     return members_match(r, request);
