@@ -59,6 +59,7 @@ const char *zq_cache_forward_word(enum zq_cache_forward forward);
  * as long as the reader is attached: the head is judged by it. */
 struct zq_cache_request {
     bool is_get, is_head;     /* neither: every other method */
+    bool is_post;             /* its answer may stand for a GET: see zq_writer_adopt */
     bool has_body;            /* never looked up or stored */
     bool untrusted_forwarded; /* Forwarded or X-Forwarded-* of an untrusted peer: never stored */
     bool decorated;           /* its view is declared to answer what can be stored */
@@ -120,6 +121,10 @@ struct zq_writer {
     /* Set by zq_entry_head for what LEAD opened: it goes to the store, or why not, in a word. */
     bool stored;
     const char *refusal;
+    /* Set by zq_cache_get, for zq_writer_adopt: the numbers of purges and invalidations before. */
+    bool adoptable;
+    uint64_t purges;
+    unsigned invalidations;
 };
 
 struct zq_cache *zq_cache_new(uint64_t size_bytes); /* 0: nothing is ever stored */
@@ -184,6 +189,13 @@ void zq_cache_invalidate(struct zq_cache *cache, struct zq_slice scheme, struct 
                          struct zq_slice target);
 
 /* ---- the writer's side ---- */
+
+/* Before the head of an answer to POST that names the target as its Content-Location, and so says
+ * that a GET would bring it (RFC 9110 9.3.3). Instead of zq_cache_invalidate for that key: the
+ * answer takes the place of what is stored, if its head has explicit freshness, and nothing was
+ * purged and the key not invalidated since the POST began. For writers that are adoptable. */
+void zq_writer_adopt(struct zq_writer *writer, struct zq_cache *cache, struct zq_slice scheme,
+                     struct zq_slice host, struct zq_slice target);
 
 /* The response's head as the application gave it, and the ready-made block (copied). Decides
  * whether it is storable (RFC 9111 3) for the request that opened the writer; readers are notified;

@@ -1,4 +1,5 @@
 /* The door's decision: hit, join, lead or pass. */
+#include "cache/adopt.h"
 #include "cache/alloc.h"
 #include "cache/block.h"
 #include "cache/coded.h"
@@ -373,7 +374,7 @@ static bool may_store_alone(const struct lookup *l)
 
 static void writer_reset(struct zq_writer *writer)
 {
-    writer->whole = false;
+    writer->whole = writer->adoptable = false;
     writer->etag = writer->last_modified = writer->if_range = (struct zq_slice){0};
     writer->rest = 0;
 }
@@ -603,8 +604,12 @@ int zq_cache_get(struct zq_cache *cache, const struct zq_cache_request *request,
     zq_reader_reset(reader, request->fields);
     reader->traits = traits;
     *forward = bypass(cache, request, traits);
-    if (*forward != ZQ_FORWARD_NONE)
-        return pass(reader, writer);
+    if (*forward != ZQ_FORWARD_NONE) {
+        int passed = pass(reader, writer);
+        if (passed == ZQ_CACHE_PASS && request->is_post)
+            zq_writer_offer_adoption(writer, cache, request, traits, now_ms);
+        return passed;
+    }
     size_t bound = zq_key_bound(request->scheme, request->host, request->target);
     if (bound > sizeof(small) && (key = zq_cache_alloc(bound)) == NULL)
         return ZQ_ENOMEM;
@@ -646,7 +651,9 @@ void zq_cache_invalidate(struct zq_cache *cache, struct zq_slice scheme, struct 
         zq_purge_everything(cache);
         return;
     }
-    zq_purge_key(cache, zq_slice(key, zq_key_write(key, scheme, host, target)), false);
+    struct zq_slice whole = zq_slice(key, zq_key_write(key, scheme, host, target));
+    atomic_fetch_add(zq_store_invalidations(cache, zq_hash(whole.p, whole.n)), 1);
+    zq_purge_key(cache, whole, false);
     if (key != small)
         zq_cache_dealloc(key, bound);
 }

@@ -225,7 +225,7 @@ static bool retain(struct zq_entry *entry, const struct arrival *a)
 static bool is_telling(const struct zq_entry *entry, const struct arrival *a)
 {
     return (a->verdict != ZQ_POLICY_STORABLE || a->too_large) && a->content == NULL && !a->again &&
-           !zq_entry_is_alone(entry);
+           !zq_entry_is_alone(entry) && !(entry->traits & ZQ_REQUEST_POST);
 }
 
 /* Settles whether it will be stored, and takes what will not off the index. */

@@ -265,8 +265,9 @@ enum zq_policy_verdict zq_policy_judge(const struct zq_policy_exchange *x,
     /* A response without a (valid) Date is dated when it came (RFC 9110 6.6.1). */
     if (!find_date(x->response, ZQ_SLICE("date"), &date))
         date = x->now;
+    bool guess = !(x->traits & ZQ_REQUEST_POST); /* RFC 9110 9.3.3 */
     bool lasts = explicit_lifetime(&cc, x->response, date, &lifetime_s) ||
-                 heuristic_lifetime(x, &cc, date, &lifetime_s);
+                 (guess && heuristic_lifetime(x, &cc, date, &lifetime_s));
     *freshness = (struct zq_freshness){
         .lifetime_ms = cc.no_cache ? 0 : lifetime_s * 1000,
         .initial_age_ms = initial_age_ms(x, date),
@@ -279,7 +280,7 @@ enum zq_policy_verdict zq_policy_judge(const struct zq_policy_exchange *x,
     enum zq_policy_verdict verdict = judge_fields(x, &cc);
     if (verdict != ZQ_POLICY_STORABLE)
         return verdict;
-    if (!lasts && !cc.no_cache)
+    if (!lasts && !(cc.no_cache && guess))
         return ZQ_POLICY_NO_FRESHNESS;
     return is_of_use(x, freshness) ? ZQ_POLICY_STORABLE : ZQ_POLICY_STALE;
 }

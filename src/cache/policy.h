@@ -18,7 +18,8 @@ enum zq_request_trait {
     ZQ_REQUEST_ORIGINAL = 32, /* If-Match, If-Unmodified-Since: the origin's (RFC 9111 4.3.2) */
     ZQ_REQUEST_NO_TRANSFORM = 64, /* RFC 9111 5.2.1.6 */
     ZQ_REQUEST_RANGE = 128,       /* of an entry's leader: it went out with it */
-    ZQ_REQUEST_HEAD = 256         /* the same: not a GET */
+    ZQ_REQUEST_HEAD = 256,        /* the same: not a GET */
+    ZQ_REQUEST_POST = 512         /* the same, not a GET: see zq_writer_adopt */
 };
 /* What goes out so has an answer for nobody else. */
 #define ZQ_REQUEST_ALONE (ZQ_REQUEST_RANGE | ZQ_REQUEST_HEAD)

@@ -21,6 +21,8 @@
 #define ZQ_STORE_OBJECT_SHARE 8  /* unless said otherwise, a response may take this part */
 #define ZQ_STORE_MARKS_SHARE 16  /* all marks together may take this part */
 
+#define ZQ_STORE_INVALIDATIONS 4096
+
 struct zq_slot {
     struct zq_slot *next;    /* in its bucket */
     uint32_t hash;           /* its lower half */
@@ -61,6 +63,8 @@ struct zq_cache {
     struct zq_queue queue;
     struct zq_purges purges;
     struct zq_bypass bypass;
+    /* Begun so far, by the key's hash: see adopt.c. */
+    atomic_uint invalidations[ZQ_STORE_INVALIDATIONS];
     struct zq_coder *coder; /* NULL: nothing is compressed */
     atomic_uint_least64_t compressed, compressed_bytes;
     atomic_bool off;
@@ -72,6 +76,11 @@ struct zq_cache {
 static inline struct zq_shard *zq_store_shard(struct zq_cache *cache, uint64_t hash)
 {
     return &cache->shards[(hash >> 32) % ZQ_STORE_SHARDS];
+}
+
+static inline atomic_uint *zq_store_invalidations(struct zq_cache *cache, uint64_t hash)
+{
+    return &cache->invalidations[hash % ZQ_STORE_INVALIDATIONS];
 }
 
 /* ---- memory (evict.c) ---- */

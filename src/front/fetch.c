@@ -359,7 +359,8 @@ static void invalidate(struct fetch *fetch, unsigned status, const struct zq_fie
 {
     if (fetch->unsafe && status < 400)
         invalidate_targets(fetch->thread->front->cache, fetch->thread->routes, fetch->scheme,
-                           fetch->host, fetch->target, fields, &fetch->thread->scratch);
+                           fetch->host, fetch->target, fields, &fetch->writer,
+                           &fetch->thread->scratch);
 }
 
 /* Of several readers, those that hold up the others for --timeout-write are cut. */

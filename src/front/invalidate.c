@@ -162,13 +162,40 @@ static void invalidate_named(const struct place *p, struct zq_slice name, struct
     }
 }
 
+/* Does a response say that it is what a GET of the target would bring (RFC 9110 9.3.3)? */
+static bool stands_for(const struct place *p, struct zq_slice target,
+                       const struct zq_fields *response)
+{
+    const struct zq_slice name = ZQ_SLICE("content-location");
+    const struct zq_field *f = zq_fields_find(response, name, NULL);
+
+    if (f == NULL || zq_fields_find(response, name, f) != NULL)
+        return false;
+    struct zq_slice named =
+        invalidate_resolve(zq_slice_trim(f->value), p->scheme, p->host, target, p->scratch);
+    return named.n > 0 && zq_slice_eq(named, target);
+}
+
+/* A declared view's responses are stored by its key rule, of which a POST knows nothing. */
+static bool is_declared(const struct place *p, struct zq_slice target)
+{
+    return route_is_cached(
+        routes_match(p->view, zq_slice(target.p, length_to(target, "?")), ZQ_SLICE("GET")));
+}
+
 void invalidate_targets(struct zq_cache *cache, const struct routes_view *view,
                         struct zq_slice scheme, struct zq_slice host, struct zq_slice target,
-                        const struct zq_fields *response, struct zq_arena *scratch)
+                        const struct zq_fields *response, struct zq_writer *instead,
+                        struct zq_arena *scratch)
 {
     const struct place p = {cache, view, scheme, host, scratch};
 
-    invalidate_one(&p, target);
     invalidate_named(&p, ZQ_SLICE("location"), target, response);
+    if (instead != NULL && instead->adoptable && stands_for(&p, target, response) &&
+        !is_declared(&p, target)) {
+        zq_writer_adopt(instead, cache, scheme, host, target);
+        return;
+    }
+    invalidate_one(&p, target);
     invalidate_named(&p, ZQ_SLICE("content-location"), target, response);
 }

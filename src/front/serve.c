@@ -146,6 +146,7 @@ static void decide(struct serving *s, bool may_join)
     struct zq_cache_request request = {
         .is_get = r->method_id == ZQ_METHOD_GET,
         .is_head = r->method_id == ZQ_METHOD_HEAD,
+        .is_post = r->method_id == ZQ_METHOD_POST,
         .has_body = r->has_body,
         .untrusted_forwarded = s->untrusted_forwarded,
         .decorated = route_is_cached(s->choice.route),

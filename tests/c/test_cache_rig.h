@@ -88,6 +88,7 @@ static inline int rig_get_(struct zq_cache *cache, struct rig_client *c, struct 
     struct zq_cache_request request = {
         .is_get = strcmp(method, "GET") == 0,
         .is_head = strcmp(method, "HEAD") == 0,
+        .is_post = strcmp(method, "POST") == 0,
         .has_body = ask.has_body,
         .untrusted_forwarded = ask.untrusted,
         .scheme = ZQ_SLICE("http"),

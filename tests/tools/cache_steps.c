@@ -256,7 +256,7 @@ static void answer(const struct words *w)
         response.content_length = (int64_t)body.n;
     if (is_unsafe() && response.status >= 200 && response.status < 400)
         invalidate_targets(now.cache, NULL, ZQ_SLICE("http"), ZQ_SLICE("test"), now.target, &fields,
-                           &scratch);
+                           NULL, &scratch);
     ZQ_ASSERT(zq_entry_head(&now.writer, &response, now_ms, now_s) == 0);
     ZQ_ASSERT(zq_entry_append(&now.writer, body) == 0);
     zq_entry_finish(&now.writer, true);

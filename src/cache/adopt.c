@@ -1,0 +1,122 @@
+#include "cache/adopt.h"
+
+#include "cache/alloc.h"
+#include "cache/entry.h"
+#include "cache/key.h"
+#include "cache/store.h"
+
+/* A POST is no fetch of its key while it runs, so that no purge and no invalidation can take it off
+ * the index: they are counted instead. Who invalidates counts first, and then clears the key; who
+ * adopts links first, and then looks at the count. The counts are shared by some keys: then an
+ * answer is not stored that could be. */
+
+/* With these the answer to a GET would not be stored either. */
+#define UNSTORABLE                                                                                 \
+    (ZQ_REQUEST_NO_STORE | ZQ_REQUEST_SELECTIVE | ZQ_REQUEST_OVERRIDE | ZQ_REQUEST_ORIGINAL)
+
+/* A key, and what belongs to it. */
+struct place {
+    struct zq_slice key; /* p is NULL: out of memory */
+    size_t size;         /* of its memory */
+    uint64_t hash;
+    atomic_uint *invalidations;
+};
+
+static void place_init(struct place *place, struct zq_cache *cache, struct zq_slice scheme,
+                       struct zq_slice host, struct zq_slice target)
+{
+    *place = (struct place){.size = zq_key_bound(scheme, host, target)};
+    char *key = zq_cache_alloc(place->size);
+    if (key == NULL)
+        return;
+    place->key = zq_slice(key, zq_key_write(key, scheme, host, target));
+    place->hash = zq_hash(place->key.p, place->key.n);
+    place->invalidations = zq_store_invalidations(cache, place->hash);
+}
+
+static void place_fini(struct place *place)
+{
+    zq_cache_dealloc((char *)(uintptr_t)place->key.p, place->size);
+}
+
+void zq_writer_offer_adoption(struct zq_writer *writer, struct zq_cache *cache,
+                              const struct zq_cache_request *request, unsigned traits,
+                              int64_t now_ms)
+{
+    struct zq_entry *entry = writer->entry;
+    struct place place;
+
+    if (cache->size == 0 || atomic_load_explicit(&cache->off, memory_order_relaxed) ||
+        request->untrusted_forwarded || (traits & UNSTORABLE))
+        return;
+    place_init(&place, cache, request->scheme, request->host, request->target);
+    if (place.key.p == NULL)
+        return;
+    writer->adoptable = !zq_bypass_matches(&cache->bypass, place.key);
+    writer->purges = atomic_load(&cache->purges.number);
+    writer->invalidations = atomic_load(place.invalidations);
+    entry->traits = (uint16_t)(traits | ZQ_REQUEST_POST);
+    entry->freshness.response_ms = now_ms;
+    place_fini(&place);
+}
+
+/* Makes the entry, which is nobody's but the writer's, a fetch of the key; `*made` is used if the
+ * key has no slot. Returns the bytes that are counted for it now. */
+static uint64_t link_fill(struct zq_entry *entry, struct zq_cache *cache, const struct place *place,
+                          struct zq_slot **made)
+{
+    struct zq_shard *shard = zq_store_shard(cache, place->hash);
+    uint64_t bytes = sizeof(*entry);
+
+    zq_lock_take(&shard->lock);
+    struct zq_slot *slot = zq_slot_find(shard, place->key, place->hash);
+    if (slot == NULL) {
+        slot = *made;
+        *made = NULL;
+        bytes += zq_slot_bytes(place->key.n);
+        zq_slot_insert(shard, slot);
+    }
+    entry->cache = cache;
+    entry->shard = shard;
+    entry->counted += (uint32_t)sizeof(*entry);
+    zq_purge_begin(entry);
+    zq_store_add_fill(slot, entry);
+    zq_lock_give(&shard->lock);
+    return bytes;
+}
+
+static void adopt(struct zq_writer *writer, struct zq_cache *cache, const struct place *place)
+{
+    struct zq_entry *entry = writer->entry;
+    uint64_t bytes = sizeof(*entry) + zq_slot_bytes(place->key.n);
+
+    if (!zq_store_reserve(cache, bytes))
+        return;
+    struct zq_slot *made = zq_slot_new(place->key, place->hash);
+    if (made != NULL) {
+        bytes -= link_fill(entry, cache, place, &made);
+        if (entry->born != writer->purges ||
+            atomic_load(place->invalidations) != writer->invalidations + 1)
+            zq_store_drop_fill(entry, false, 0);
+    }
+    if (made != NULL)
+        zq_cache_dealloc(made, zq_slot_bytes(place->key.n));
+    zq_store_release(cache, bytes);
+}
+
+void zq_writer_adopt(struct zq_writer *writer, struct zq_cache *cache, struct zq_slice scheme,
+                     struct zq_slice host, struct zq_slice target)
+{
+    struct place place;
+
+    ZQ_ASSERT(writer->adoptable && writer->entry->state == ZQ_ENTRY_WAITING);
+    place_init(&place, cache, scheme, host, target);
+    if (place.key.p == NULL) {
+        zq_cache_invalidate(cache, scheme, host, target);
+        return;
+    }
+    atomic_fetch_add(place.invalidations, 1);
+    zq_purge_key(cache, place.key, false);
+    adopt(writer, cache, &place);
+    place_fini(&place);
+}
