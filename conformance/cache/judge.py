@@ -59,13 +59,13 @@ def made_in(case: Case, step: Step, response: Response) -> set[int]:
 
 
 class Judge:
-    """One response to one step."""
+    """One response to a step. Each kind of expectation is a method that says what is wrong, if
+    anything is."""
 
-    def __init__(self, case: Case, number: int, response: Response, turn, fill):
-        self.case, self.number, self.response = case, number, response
-        self.step = case.steps[number - 1]
-        self.turn, self.fill = turn, fill
-        self.exchange = None
+    def __init__(self, case: Case, turn, exchange, fill: Callable[[str], str]):
+        self.case, self.turn, self.exchange, self.fill = case, turn, exchange, fill
+        self.number, self.response = turn.number, exchange.response
+        self.step = case.steps[turn.number - 1]
 
     def statuses(self, earlier: bool) -> list[int]:
         steps = self.case.steps[: self.number - 1] if earlier else [self.step]
@@ -130,6 +130,11 @@ class Judge:
         fine = found is not None and joined(found) == wanted
         return "" if fine else f"{e.name} is {found!r}, not {wanted!r}"
 
+    def begins(self, e: Expectation) -> str:
+        found = values(self.response, e.name)
+        fine = found is not None and joined(found).startswith(joined(self.fill(e.value)))
+        return "" if fine else f"{e.name} is {found!r}"
+
     def has(self, e: Expectation) -> str:
         return "" if self.response.all(e.name) else f"there is no {e.name}"
 
@@ -188,7 +193,7 @@ METHODS["interim field"] = "interim_field"
 
 
 def problems(case: Case, turn, fill: Callable[[str], str]) -> list[Problem]:
-    """What is wrong with a step, preconditions first."""
+    """What is wrong with a step (a talk.Turn), preconditions first."""
     step = case.steps[turn.number - 1]
     found: list[Problem] = []
     for exchange in turn.exchanges:
@@ -196,8 +201,7 @@ def problems(case: Case, turn, fill: Callable[[str], str]) -> list[Problem]:
         if response is None or exchange.problems:
             found += [Problem(text) for text in exchange.problems or ["there was no answer"]]
             continue
-        judge = Judge(case, turn.number, response, turn, fill)
-        judge.exchange = exchange
+        judge = Judge(case, turn, exchange, fill)
         if not response.whole and not of(step, "cut"):
             found.append(Problem("the response ends early"))
         for e in sorted(step.expected, key=lambda e: not e.given):

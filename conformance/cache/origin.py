@@ -17,6 +17,7 @@ import json
 from conformance.cache import judge, script
 
 CASES = {case.name: case for case in script.load()}
+OF_CONTENT = ("Content-Length", "Content-Range")
 EXTENSION = "zq.http.response.interim"
 
 seen: dict[str, list[dict]] = {}  # CASE/RUN → records in order
@@ -81,12 +82,12 @@ def answer_of(case: script.Case, number: int, named: dict[str, str]) -> script.A
     """As the script says; but 304 only answers a condition, and 206 a range: else 200, and the
     content that names case and step."""
     answer = case.steps[number - 1].answer
-    if answer.status == 206 and "range" not in named:
-        fields = [(name, value) for name, value in answer.fields if name != "Content-Range"]
-        return dataclasses.replace(answer, status=200, fields=fields, body=None)
-    if answer.status == 304 and not answer.unasked and not is_current(answer, named):
-        return dataclasses.replace(answer, status=200)
-    return answer
+    partial = answer.status == 206 and "range" not in named
+    current = answer.status != 304 or answer.unasked or is_current(answer, named)
+    if not partial and current:
+        return answer
+    fields = [(name, value) for name, value in answer.fields if name not in OF_CONTENT]
+    return dataclasses.replace(answer, status=200, fields=fields, body=None)
 
 
 async def play(scope, send, case: script.Case, number: int, answer: script.Answer, fill):

@@ -23,7 +23,7 @@ FIELD = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+):(?: (.*))?$")
 EXPECTATION = re.compile(
     r"(?P<word>hit|miss|validated|cut)$"
     r"|(?P<key>status|from|body|calls|interim|method):(?: (?P<text>.*))?$"
-    r"|(?P<kind>field|interim field|sees|above|below) (?P<name>[\w-]+):(?: (?P<value>.*))?$"
+    r"|(?P<kind>field|begins|interim field|sees|above|below) (?P<name>[\w-]+):(?: (?P<value>.*))?$"
     r"|(?P<presence>has|no|sees any|sees no) (?P<field>[\w-]+)$"
 )
 
