@@ -49,7 +49,7 @@ def declare(app: Quart) -> None:
     db = app.extensions["finance_db"]
 
     @zq.simple_json("/api/closes/<ticker>")
-    @zq.cached_route(ttl=60, stale_while_revalidate=600, query="days", tags=closes_tags)
+    @zq.cached_route(ttl=60, stale_while_revalidate=600, tags=closes_tags)
     def closes(ticker: str, days: int = 5) -> Any:
         """The last closes in dollars, oldest first."""
         company = db.company(ticker)

@@ -192,6 +192,9 @@ class DirectRoute:
                 self.body = parameter.name
             else:
                 self.query.append(_query_parameter(name, parameter))
+        if self.rule is not None and self.rule.query is None and not self.rule.ignore_query:
+            names = tuple(parameter.name for parameter in self.query)
+            self.rule = dataclasses.replace(self.rule, query=names)  # it looks at no others
         self.pattern = self._typed(pattern, signature, name)
         self.read = {
             segment.name: _READERS[_CONVERTED[segment.converter]]

@@ -437,7 +437,7 @@ static int judged_fields(const struct fetch *fetch, const struct zq_fields *from
     const struct route *route = fetch->choice.route;
 
     *out = *from;
-    if (!route_is_cached(route) || route->selects.n == 0 || fetch->unsafe)
+    if (route == NULL || route->selects.n == 0 || fetch->unsafe)
         return 0;
     out->v = zq_arena_alloc(&fetch->thread->scratch, (from->n + 1) * sizeof(*out->v));
     if (out->v == NULL)

@@ -151,7 +151,9 @@ int routes_key_target(const struct routes_view *view, struct zq_slice target,
     const struct route *route = routes_match(view, zq_slice(target.p, n), ZQ_SLICE("GET"));
 
     *out = target;
-    return route_is_cached(route) ? key_rule_target(&route->declared.rule, target, arena, out) : 0;
+    return route_has_rule(route, ZQ_SLICE("GET"))
+               ? key_rule_target(&route->declared.rule, target, arena, out)
+               : 0;
 }
 
 /* Where the target begins: behind `scheme://host`. */

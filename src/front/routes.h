@@ -93,6 +93,16 @@ static inline bool route_is_cached(const struct route *route)
 {
     return route != NULL && route->declared.kind == ZQ_ROUTE_CACHED;
 }
+/* Does its key rule hold for this method? A direct route may have one as well, for GET and HEAD. */
+static inline bool route_has_rule(const struct route *route, struct zq_slice method)
+{
+    if (route == NULL || route->declared.kind != ZQ_ROUTE_DIRECT)
+        return route_is_cached(route);
+    const struct zq_key_rule *rule = &route->declared.rule;
+    return (zq_slice_eq(method, ZQ_SLICE("GET")) || zq_slice_eq(method, ZQ_SLICE("HEAD"))) &&
+           (rule->has_query || rule->has_cookies || rule->ignore_query.n > 0 ||
+            rule->headers.n > 0);
+}
 /* The best route, or NULL. */
 struct route *routes_match(const struct routes_view *view, struct zq_slice path,
                            struct zq_slice method);

@@ -220,7 +220,7 @@ static void take_route(struct serving *s)
     ROUTES_COUNT(counts_of(s), requests);
     if (is_static(s))
         replay(s);
-    else if (route_is_cached(s->choice.route) && apply_rule(s) < 0)
+    else if (route_has_rule(s->choice.route, r->method) && apply_rule(s) < 0)
         zq_exchange_error(s->exchange, 503, RETRY_AFTER_S, (struct zq_slice){0});
     else
         decide(s, true);
