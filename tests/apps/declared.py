@@ -129,13 +129,4 @@ async def declare(worker):
     worker.bridge.declare(ROUTES)
 
 
-if hasattr(Worker, "_declare"):
-    Worker._declare = declare
-else:
-    make = Worker.__init__
-
-    def init(self, *args):
-        make(self, *args)
-        self.bridge.declare(ROUTES)
-
-    Worker.__init__ = init
+Worker._declare = declare
