@@ -3,8 +3,8 @@
  * Time. Durations and deadlines run on the monotonic clock, in milliseconds; dates are seconds
  * since 1970 UTC. Thread-safe.
  *
- * In builds with ZQ_DEBUG a test can put all clocks forward: by the milliseconds, an int64_t, at the
- * start of the file that ZQ_TEST_CLOCK names.
+ * In builds with ZQ_DEBUG a test can put all clocks forward: by the milliseconds, an int64_t, at
+ * the start of the file that ZQ_TEST_CLOCK names.
  */
 #ifndef ZQ_CLOCK_H
 #define ZQ_CLOCK_H

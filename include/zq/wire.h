@@ -20,13 +20,13 @@
  *                                         ROUTE    one route that the application declares
  *                                         ROUTES   u32: that were all, so many
  *
- * Streams: the front picks numbers, never 0 (which PING, PURGE, INFO, their answers, ROUTE and ROUTES
- * have) and never one that is open. The request side ends with END on REQUEST or BODY, the response
- * side with END on RESPONSE or BODY, or with RESET. A stream is over for both when the response
- * side has ended: the front sends nothing more on it, and the worker ignores what was already on
- * its way (BODY, CREDIT and CANCEL for a stream that it does not know). After CANCEL the worker
- * closes the stream at once by RESET (unless its END crossed it), so for the front every frame of
- * an unknown stream is a protocol violation.
+ * Streams: the front picks numbers, never 0 (which PING, PURGE, INFO, their answers, ROUTE and
+ * ROUTES have) and never one that is open. The request side ends with END on REQUEST or BODY, the
+ * response side with END on RESPONSE or BODY, or with RESET. A stream is over for both when the
+ * response side has ended: the front sends nothing more on it, and the worker ignores what was
+ * already on its way (BODY, CREDIT and CANCEL for a stream that it does not know). After CANCEL the
+ * worker closes the stream at once by RESET (unless its END crossed it), so for the front every
+ * frame of an unknown stream is a protocol violation.
  *
  * Credit: each side may send ZQ_WIRE_…_WINDOW body bytes of a stream at first (those in REQUEST
  * and RESPONSE frames count), and then what CREDIT frames add. Sending more is a violation.

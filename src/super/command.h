@@ -1,7 +1,8 @@
 /* room: super
  *
- * `zq purge`, `zq cache` and `zq routes --live`: what they ask a running zq over its admin socket. What comes behind
- * the command's name; the exit status: 0, 1 when it failed, 2 for a wrong command line.
+ * `zq purge`, `zq cache` and `zq routes --live`: what they ask a running zq over its admin socket.
+ * What comes behind the command's name; the exit status: 0, 1 when it failed, 2 for a wrong command
+ * line.
  */
 #ifndef ZQ_SUPER_COMMAND_H
 #define ZQ_SUPER_COMMAND_H
