@@ -245,8 +245,8 @@ def test_cache_info(site):
     assert 0 < info["used"] <= info["size"]
     assert info["responses"] >= 1 and info["tags"] >= 1 and info["hits"] >= 1
     assert set(info) == set(
-        "on size used responses tags sweeping hits joined misses stored evicted purged "
-        "purges".split()
+        "on size used responses compressed compressed_bytes tags bypass sweeping hits joined "
+        "misses stored evicted purged purges".split()
     )
 
 

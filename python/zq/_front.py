@@ -144,7 +144,8 @@ def _texts(kind, value):
 
 async def cache_info() -> dict[str, int] | None:
     """How the cache of this server is doing, as a dict: `on` (bool); and ints, now: `size` and
-    `used` (bytes), `responses` (stored), `tags`, `sweeping` (purges whose memory is being
+    `used` (bytes), `responses` (stored), `compressed` (their forms in a content coding) and
+    `compressed_bytes`, `tags`, `bypass` (globs in force), `sweeping` (purges whose memory is being
     reclaimed); since the front started: `hits`, `joined` (answered by the call that another
     request made), `misses`, `stored`, `evicted`, `purged` (responses), `purges`.
 
