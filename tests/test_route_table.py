@@ -73,6 +73,8 @@ def test_its_etag_is_strong_and_answers_conditions(server):
     assert server.get("/static/page", headers={"If-None-Match": '"x"'}).status == 200
     part = server.get("/static/page", headers={"Range": "bytes=0-2", "If-Range": etag})
     assert (part.status, part.body) == (206, b"<p>")
+    assert server.get("/static/page", headers={"If-Match": etag}).status == 200
+    assert server.get("/static/page", headers={"If-Match": '"x"'}).status == 412  # 13.1.1
     assert server.get("/static/tagged").get("etag") == 'W/"own"'
     assert len(server.get("/static/tagged").body) == 1_000_000
 

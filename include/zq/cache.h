@@ -303,6 +303,9 @@ void zq_held_free(struct zq_entry *held); /* NULL is fine; those that read it go
  */
 void zq_reader_hold(struct zq_reader *reader, const struct zq_fields *request,
                     struct zq_entry *held);
+/* Does the reader's request ask for another representation than the one that it holds, by If-Match
+ * or If-Unmodified-Since? Whoever keeps it is the origin, and answers 412 (RFC 9110 13.2.2). */
+bool zq_reader_refused(const struct zq_reader *reader);
 
 /* ---- purging ---- */
 

@@ -90,17 +90,23 @@ static const struct zq_field *find_only(const struct zq_fields *fields, struct z
     return f != NULL && zq_fields_find(fields, name, f) == NULL ? f : NULL;
 }
 
-/* If-None-Match, one line (RFC 9110 13.1.2): weak comparison; `*` is any response. */
-static bool line_matches(struct zq_slice line, const struct zq_validators *v)
+typedef bool equality(const struct zq_etag *a, const struct zq_etag *b);
+
+/* Some line of If-None-Match or If-Match has the tag, or is `*`: any response (RFC 9110 13.1). */
+static bool tags_match(const struct zq_fields *request, const struct zq_field *f,
+                       const struct zq_validators *v, equality *equal)
 {
     struct zq_etag asked, stored;
     bool has_tag = etag_of(v, &stored);
 
-    if (zq_slice_eq(zq_slice_trim(line), ZQ_SLICE("*")))
-        return true;
-    while (has_tag && zq_etag_next(&line, &asked))
-        if (zq_etag_weakly_equal(&asked, &stored))
+    for (struct zq_slice name = f->name; f != NULL; f = zq_fields_find(request, name, f)) {
+        struct zq_slice line = f->value;
+        if (zq_slice_eq(zq_slice_trim(line), ZQ_SLICE("*")))
             return true;
+        while (has_tag && zq_etag_next(&line, &asked))
+            if (equal(&asked, &stored))
+                return true;
+    }
     return false;
 }
 
@@ -121,12 +127,26 @@ bool zq_condition_not_modified(const struct zq_fields *request, const struct zq_
 {
     const struct zq_field *f = zq_fields_find(request, ZQ_SLICE("if-none-match"), NULL);
 
-    if (f == NULL)
-        return not_modified_since(request, v);
-    for (; f != NULL; f = zq_fields_find(request, ZQ_SLICE("if-none-match"), f))
-        if (line_matches(f->value, v))
-            return true;
-    return false;
+    return f != NULL ? tags_match(request, f, v, zq_etag_weakly_equal)
+                     : not_modified_since(request, v);
+}
+
+/* If-Unmodified-Since (RFC 9110 13.1.4): ignored where the representation has no date. */
+static bool modified_since(const struct zq_fields *request, const struct zq_validators *v)
+{
+    const struct zq_field *f = find_only(request, ZQ_SLICE("if-unmodified-since"));
+    time_t asked, modified;
+
+    return f != NULL && date_of(f->value, &asked) && date_of(v->last_modified, &modified) &&
+           modified > asked;
+}
+
+bool zq_condition_failed(const struct zq_fields *request, const struct zq_validators *v)
+{
+    const struct zq_field *f = zq_fields_find(request, ZQ_SLICE("if-match"), NULL);
+
+    return f != NULL ? !tags_match(request, f, v, zq_etag_strongly_equal)
+                     : modified_since(request, v);
 }
 
 /* A date counts when it is Last-Modified to the second and that is a strong validator: a second

@@ -32,6 +32,9 @@ struct zq_slice zq_validators_strong(const struct zq_validators *v);
 
 /* Is a GET or HEAD that would get this response, a 2xx, answered by 304 (RFC 9110 13.2.2)? */
 bool zq_condition_not_modified(const struct zq_fields *request, const struct zq_validators *v);
+/* Does If-Match, or If-Unmodified-Since where there is none, ask for another representation: 412
+ * (RFC 9110 13.2.2)? */
+bool zq_condition_failed(const struct zq_fields *request, const struct zq_validators *v);
 /* Does If-Range, where there is one, let Range count (RFC 9110 13.1.5)? */
 bool zq_condition_range_counts(const struct zq_fields *request, const struct zq_validators *v);
 

@@ -1,4 +1,5 @@
 /* Responses that are in no store: complete from the start, and kept by whoever made them. */
+#include "cache/condition.h"
 #include "cache/entry.h"
 #include "cache/policy.h"
 
@@ -50,4 +51,12 @@ void zq_reader_hold(struct zq_reader *reader, const struct zq_fields *request,
     zq_reader_reset(reader, request);
     reader->traits = zq_policy_request(request);
     zq_reader_attach_frozen(reader, held);
+}
+
+bool zq_reader_refused(const struct zq_reader *reader)
+{
+    const struct zq_entry *held = reader->entry;
+    struct zq_validators v = zq_validators_of(held->block);
+
+    return held->status >= 200 && held->status < 300 && zq_condition_failed(&reader->request, &v);
 }

@@ -208,7 +208,10 @@ static void replay(struct serving *s)
     s->verdict = ZQ_CACHE_HIT;
     ROUTES_COUNT(counts_of(s), hits);
     zq_reader_hold(&s->reader, &s->exchange->request.fields, s->choice.route->held);
-    pump(s);
+    if (zq_reader_refused(&s->reader))
+        zq_exchange_error(s->exchange, 412, 0, ZQ_SLICE("zq; detail=static"));
+    else
+        pump(s);
 }
 
 static void take_route(struct serving *s)

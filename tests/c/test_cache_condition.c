@@ -14,7 +14,7 @@
 
 struct row {
     const char *section, *request, *block;
-    bool not_modified;
+    bool expected;
 };
 
 static const struct row rows[] = {
@@ -66,8 +66,37 @@ static void conditions(void **state)
         struct rig_fields request;
         struct zq_validators v = zq_validators_of(zq_slice_str(rows[i].block));
         if (zq_condition_not_modified(rig_fields(&request, rows[i].request), &v) !=
-            rows[i].not_modified)
+            rows[i].expected)
             fail_msg("%s: %s", rows[i].section, rows[i].request);
+    }
+}
+
+/* ---- 412 or not ---- */
+
+static const struct row failing[] = {
+    {"13.1.1", "if-match: \"a\"", TYPED "ETag: \"a\"\r\n", false},
+    {"13.1.1", "if-match: \"b\"\nif-match: \"c\", \"a\"", TYPED "ETag: \"a\"\r\n", false},
+    {"13.1.1", "if-match: *", TYPED, false},
+    {"13.1.1", "if-match: \"b\"", TYPED "ETag: \"a\"\r\n", true},
+    {"13.1.1", "if-match: \"a\"", TYPED, true},
+    {"8.8.3.2", "if-match: W/\"a\"", TYPED "ETag: W/\"a\"\r\n", true},
+    {"13.1.4", "if-unmodified-since: Sun, 06 Nov 1994 08:00:00 GMT", TYPED, false},
+    {"13.1.4", "if-unmodified-since: Sun, 06 Nov 1994 07:59:59 GMT", TYPED, true},
+    {"13.1.4", "if-unmodified-since: yesterday", TYPED, false},
+    {"13.1.4", "if-unmodified-since: Sun, 06 Nov 1994 07:00:00 GMT", OK, false},
+    {"13.2.2", "if-match: \"a\"\nif-unmodified-since: Sun, 06 Nov 1994 07:00:00 GMT",
+     TYPED "ETag: \"a\"\r\n", false},
+    {"13.2.2", "if-none-match: \"a\"", TYPED "ETag: \"a\"\r\n", false},
+};
+
+static void preconditions(void **state)
+{
+    for (size_t i = 0; i < ZQ_ARRAY_SIZE(failing); i++) {
+        struct rig_fields request;
+        struct zq_validators v = zq_validators_of(zq_slice_str(failing[i].block));
+        if (zq_condition_failed(rig_fields(&request, failing[i].request), &v) !=
+            failing[i].expected)
+            fail_msg("%s: %s", failing[i].section, failing[i].request);
     }
 }
 
@@ -102,7 +131,7 @@ static void if_range(void **state)
         struct rig_fields request;
         struct zq_validators v = zq_validators_of(zq_slice_str(range_rows[i].block));
         if (zq_condition_range_counts(rig_fields(&request, range_rows[i].request), &v) !=
-            range_rows[i].not_modified)
+            range_rows[i].expected)
             fail_msg("%s: %s", range_rows[i].section, range_rows[i].request);
     }
 }
@@ -239,8 +268,11 @@ static void heads(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(conditions), cmocka_unit_test(if_range),
-        cmocka_unit_test(range_of),   cmocka_unit_test(order_of_evaluation),
+        cmocka_unit_test(conditions),
+        cmocka_unit_test(preconditions),
+        cmocka_unit_test(if_range),
+        cmocka_unit_test(range_of),
+        cmocka_unit_test(order_of_evaluation),
         cmocka_unit_test(heads),
     };
 
