@@ -175,7 +175,9 @@ static bool is_understood(unsigned status)
     return false;
 }
 
-/* 304 says something about another response; 206 is the part that its own request asked for. */
+/* 304 says something about another response; 206 is the part that its own request asked for. What
+ * answers a POST represents its target only in a success (RFC 9110 8.7), and 200 is the one that a
+ * GET would have had, too. */
 static bool is_storable_status(const struct zq_policy_exchange *x,
                                const struct zq_cache_control *cc)
 {
@@ -183,6 +185,8 @@ static bool is_storable_status(const struct zq_policy_exchange *x,
 
     if (x->status == 206 &&
         (!(x->traits & ZQ_REQUEST_RANGE) || !zq_part_of_fields(x->response, &part)))
+        return false;
+    if ((x->traits & ZQ_REQUEST_POST) && x->status != 200)
         return false;
     return x->status >= 200 && x->status != 304 &&
            (!cc->must_understand || is_understood(x->status));

@@ -65,7 +65,7 @@ async def echo(scope, receive, send):
 
 async def answer(scope, receive, send):
     """What the query says: status, size, body, sleep (seconds), until (a file that is to appear),
-    and any h=Name:Value."""
+    here (a Content-Location that is the target), and any h=Name:Value."""
     pairs = urllib.parse.parse_qsl(scope["query_string"].decode(), keep_blank_values=True)
     q = dict(pairs)
     asked = dict(scope["headers"])
@@ -78,6 +78,8 @@ async def answer(scope, receive, send):
         for name, value in pairs
         if name == "h"
     ]
+    if "here" in q:
+        headers += [(b"content-location", scope["raw_path"] + b"?" + scope["query_string"])]
     if b"x-die" in asked:
         os.abort()
     body = q["body"].encode() if "body" in q else b"x" * int(q.get("size", 0))
