@@ -63,6 +63,7 @@ struct fetch {
     unsigned target, request, control, vary, tag, etag, status;
     uint64_t first; /* where its content begins in what the tag names */
     bool has_head, shareable, complete, is_head;
+    bool represents;        /* a POST's, of its own target */
     bool doubtful;          /* may have been purged, or not */
     bool barred;            /* was purged by a tag before it was known to have it */
     unsigned begun, purged; /* the operations; 0: was not */
@@ -78,7 +79,7 @@ struct client {
     int fetch;    /* whose writer it is; -1 */
     int verdict;  /* of its last get */
     int response; /* the number of what it reads; -1 while that is not known */
-    bool is_head, told, abandoned;
+    bool is_head, is_post, told, abandoned;
     uint64_t start, length; /* of what it reads: where it begins; UINT64_MAX while not known */
     int64_t hit_ms;
     unsigned got; /* the operation of its last get */
@@ -185,8 +186,9 @@ static int get(struct client *c, bool is_head, bool may_join)
     c->hit_ms = world.now_ms;
     c->got = world.operation;
     struct zq_cache_request request = {
-        .is_get = !is_head,
+        .is_get = !is_head && !c->is_post,
         .is_head = is_head,
+        .is_post = c->is_post,
         .scheme = ZQ_SLICE("http"),
         .host = ZQ_SLICE("h"),
         .target = zq_slice_str(targets[c->target]),
@@ -209,6 +211,7 @@ static void begin(struct client *c, struct fuzz_input *in)
         return;
     c->target = what % 4;
     c->request = what / 4 % 8;
+    c->is_post = what / 32 % 4 == 2;
     get(c, what / 32 % 4 == 3, (what & 128) == 0);
     if (c->writer.entry == NULL)
         return;
@@ -219,6 +222,24 @@ static void begin(struct client *c, struct fuzz_input *in)
                                              .is_head = c->is_head,
                                              .begun = world.operation,
                                              .request_ms = world.now_ms};
+}
+
+static void note_purged(unsigned target)
+{
+    for (int i = 0; i < world.n_fetches; i++)
+        if (target == ZQ_ARRAY_SIZE(targets) || same_key(world.fetches[i].target, target))
+            world.fetches[i].purged = world.operation;
+}
+
+/* HEAD that does not join finds what is fresh, or fetches for itself. */
+static void check_gone(unsigned target)
+{
+    struct client c = {.target = target};
+    if (get(&c, true, false) < 0)
+        return;
+    FUZZ_CHECK(c.verdict == ZQ_CACHE_PASS || c.verdict == ZQ_CACHE_LEAD);
+    zq_reader_detach(&c.reader);
+    zq_entry_fail(&c.writer, 500);
 }
 
 /* ---- fetches ---- */
@@ -258,7 +279,7 @@ static void choose_part(struct client *c, struct fetch *f, struct fuzz_input *in
 static void choose_status(struct client *c, struct fetch *f, struct fuzz_input *in)
 {
     uint8_t what = fuzz_byte(in);
-    bool ranged = (f->request == RANGED && !c->writer.whole) || c->writer.rest > 0;
+    bool ranged = (f->request == RANGED && !c->writer.whole && !c->is_post) || c->writer.rest > 0;
     f->status = 200;
     f->etag = what % 4;
     if (c->is_head && f->etag == 0)
@@ -285,6 +306,25 @@ static size_t write_block(char *to, size_t size, int number, const char *range)
     if (f->status == 206)
         n += (size_t)snprintf(to + n, size - n, "content-range: %s\r\n", range);
     return n;
+}
+
+/* An unsafe method takes the place of all that was there, if its response represents its target. */
+static void represent(struct client *c, struct fetch *f, struct fuzz_input *in)
+{
+    unsigned before = f->purged;
+    if (!c->is_post || fuzz_byte(in) % 4 == 0)
+        return;
+    if (c->writer.adoptable)
+        zq_writer_adopt(&c->writer, world.cache, ZQ_SLICE("http"), ZQ_SLICE("h"),
+                        zq_slice_str(targets[c->target]));
+    else
+        zq_cache_invalidate(world.cache, ZQ_SLICE("http"), ZQ_SLICE("h"),
+                            zq_slice_str(targets[c->target]));
+    note_purged(c->target);
+    f->purged = before;
+    f->represents = c->writer.adoptable;
+    FUZZ_CHECK(!f->represents || c->request != RANGED);
+    check_gone(c->target);
 }
 
 static void give_head(struct client *c, struct fuzz_input *in)
@@ -314,10 +354,12 @@ static void give_head(struct client *c, struct fuzz_input *in)
         .no_content = c->is_head || f->status == 304,
         .storable = (what & 64) == 0,
     };
+    represent(c, f, in);
     f->response_ms = world.now_ms;
     f->has_head = true;
-    f->shareable = is_shareable(f) && (c->verdict == ZQ_CACHE_LEAD ||
-                                       (c->verdict == ZQ_CACHE_PASS && f->status == 206));
+    f->shareable =
+        is_shareable(f) && (c->verdict == ZQ_CACHE_LEAD ||
+                            (c->verdict == ZQ_CACHE_PASS && (f->status == 206 || f->represents)));
     if (zq_entry_head(&c->writer, &response, world.now_ms, 1000000000) == 0)
         return;
     zq_entry_fail(&c->writer, 503);
@@ -511,24 +553,6 @@ static void detach(struct client *c)
 }
 
 /* ---- purging ---- */
-
-static void note_purged(unsigned target)
-{
-    for (int i = 0; i < world.n_fetches; i++)
-        if (target == ZQ_ARRAY_SIZE(targets) || same_key(world.fetches[i].target, target))
-            world.fetches[i].purged = world.operation;
-}
-
-/* HEAD that does not join finds what is fresh, or fetches for itself. */
-static void check_gone(unsigned target)
-{
-    struct client c = {.target = target};
-    if (get(&c, true, false) < 0)
-        return;
-    FUZZ_CHECK(c.verdict == ZQ_CACHE_PASS || c.verdict == ZQ_CACHE_LEAD);
-    zq_reader_detach(&c.reader);
-    zq_entry_fail(&c.writer, 500);
-}
 
 static void invalidate(unsigned target)
 {

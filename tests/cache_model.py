@@ -31,6 +31,7 @@ from cache_message import (
 HEURISTIC = {200, 203, 204, 300, 301, 308, 404, 405, 410, 414, 501}  # RFC 9110 15.1
 UNDERSTOOD = HEURISTIC | {302, 303, 307, 400, 403, 451, 500, 502, 503, 504}  # README
 CONDITIONS = {"if-none-match", "if-modified-since", "range", "if-range"}
+ORIGINAL = {"if-match", "if-unmodified-since"}
 ORIGIN = "http://test"
 WEEK = 7 * 24 * 3600
 
@@ -87,6 +88,10 @@ class Stored:
 
     def fresh(self, now):
         return not self.expired and (self.lifetime or 0) > self.age(now)
+
+    def says_how_long(self):
+        limits = {"s-maxage", "max-age"} & set(self.cc)
+        return bool(limits or (lines(self.fields, "expires") and not self.targeted))
 
     def permits(self, now, window):
         """4.2.4: may it be used stale, by whoever permits that for so long?"""
@@ -181,7 +186,10 @@ class Cache:
         is called with the fields of the request that it gets, and returns its response, or None
         when it died."""
         if request.method not in ("GET", "HEAD"):
-            return self.unsafe(request, dated(application(request.fields), now)), None
+            before = len(self.purges)
+            response = dated(application(request.fields), now)
+            self.unsafe(request, response, now, purged=len(self.purges) > before)
+            return response, None
         directly = lines(request.fields, "cache-control")
         asked = directives(directly) if self.rules.directives else {}
         if self.rules.directives and not directly:
@@ -221,7 +229,7 @@ class Cache:
         )
 
     def forward(self, request, stored, application, now):
-        untouched = {"if-match", "if-unmodified-since"} & {n for n, _ in request.fields}
+        untouched = ORIGINAL & {n for n, _ in request.fields}
         known = any(s.request.target == request.target for s in self.stored)
         if (
             request.method == "HEAD"
@@ -284,10 +292,24 @@ class Cache:
         ]
         self.stored.append(new)
 
-    def unsafe(self, request, response):
+    def unsafe(self, request, response, now, purged):
         """RFC 9111 4.4"""
-        if response is not None and response.status < 400:
-            named = (first(response.fields, n) or "" for n in ("location", "content-location"))
-            gone = [request.target, *(name.removeprefix(ORIGIN) for name in named)]
-            self.stored = [s for s in self.stored if s.request.target not in gone]
-        return response
+        if response is None or response.status >= 400:
+            return
+        where, content = (
+            [v.removeprefix(ORIGIN) for v in lines(response.fields, name)]
+            for name in ("location", "content-location")
+        )
+        gone = [request.target, *where, *content]
+        self.stored = [s for s in self.stored if s.request.target not in gone]
+        new = Stored(request, response, self.rules, now, now)
+        if (
+            request.method == "POST"  # RFC 9110 9.3.3
+            and response.status == 200
+            and content == [request.target]
+            and new.says_how_long()
+            and new.storable(self.rules, now)
+            and not (CONDITIONS | ORIGINAL) & {n for n, _ in request.fields}
+            and not purged  # README
+        ):
+            self.store(new)

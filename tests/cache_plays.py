@@ -198,8 +198,34 @@ unsafe = st.builds(
     st.sampled_from([200, 201, 303, 404, 500]),
     maybe("location", "/a", "http://test/b", "http://elsewhere/a", of=2),
 )
+posts = st.builds(
+    lambda target, asked, response, where, meanwhile: Ask(
+        Request("POST", target, asked),
+        dataclasses.replace(response, fields=response.fields + where),
+        None,
+        meanwhile,
+    ),
+    target,
+    fields(
+        maybe("x-a", "1", "2", of=2),
+        maybe("cookie", "u=1", of=6),
+        maybe("authorization", "x", of=12),
+        maybe("cache-control", "no-store", "no-cache", of=12),
+        maybe("range", "bytes=2-4", of=12),
+        maybe("if-match", '"a"', of=12),
+    ),
+    plain,
+    weighted(
+        (st.just([("content-location", "/a")]), 4),
+        (st.just([("content-location", "http://test/b")]), 1),
+        (st.just([("content-location", "http://elsewhere/a")]), 1),
+        (st.just([("content-location", "/a"), ("content-location", "/b")]), 1),
+    ),
+    weighted((st.none(), 7), (purges, 1)),
+)
+others = (st.builds(Wait, st.sampled_from(COUNTS)), 5), (purges, 1), (unsafe, 1), (posts, 2)
 steps = st.lists(
-    weighted((asks, 12), (st.builds(Wait, st.sampled_from(COUNTS)), 5), (purges, 1), (unsafe, 1)),
+    weighted((asks, 12), *others),
     min_size=4,
     max_size=14,
 )

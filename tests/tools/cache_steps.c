@@ -181,6 +181,7 @@ static void look(int64_t now_ms, bool may_join)
     struct zq_cache_request request = {
         .is_get = zq_slice_eq(now.method, ZQ_SLICE("GET")),
         .is_head = zq_slice_eq(now.method, ZQ_SLICE("HEAD")),
+        .is_post = zq_slice_eq(now.method, ZQ_SLICE("POST")),
         .scheme = ZQ_SLICE("http"),
         .host = ZQ_SLICE("test"),
         .target = now.target,
@@ -256,7 +257,7 @@ static void answer(const struct words *w)
         response.content_length = (int64_t)body.n;
     if (is_unsafe() && response.status >= 200 && response.status < 400)
         invalidate_targets(now.cache, NULL, ZQ_SLICE("http"), ZQ_SLICE("test"), now.target, &fields,
-                           NULL, &scratch);
+                           &now.writer, &scratch);
     ZQ_ASSERT(zq_entry_head(&now.writer, &response, now_ms, now_s) == 0);
     ZQ_ASSERT(zq_entry_append(&now.writer, body) == 0);
     zq_entry_finish(&now.writer, true);
