@@ -363,7 +363,7 @@ def test_who_lags_behind_a_fill_that_outgrew_the_cache_is_cut():
     """A fill that passes --cache-max-object keeps one bounded window: a reader further behind for
     --timeout-write is cut, and the others have the rest, though it takes a little now and then."""
     target = "/stream?parts=60&size=300000&gap=0.01&cc=max-age%3D60"
-    with serve("basic:app", "--cache-max-object=1MiB", "--timeout-write=1s") as server:
+    with serve("basic:app", "--cache-max-object=1MiB", "--timeout-write=4s") as server:
         with server.client(SO_RCVBUF=4096) as slow, server.client() as quick:
             slow.send_request(target)
             assert "stored" in slow.head().get("cache-status")

@@ -30,7 +30,7 @@ def test_a_part_is_stored_and_used(basic):
     assert response.status == 206
     assert response.body == b"45678"
     assert response.get("content-range") == "bytes 4-8/10"
-    assert status_of(response) == "zq; fwd=uri-miss; stored; ttl=60"
+    assert status_of(response) == "zq; fwd=uri-miss; stored; ttl=60; detail=app"
     response = ask(basic, target, "5-6")
     assert response.status == 206
     assert response.body == b"56"
@@ -43,7 +43,7 @@ def test_a_part_is_stored_and_used(basic):
     response = ask(basic, target, "0-1", **{"If-Range": '"a"'})
     assert response.get("x-asked-range") == "bytes=0-1"
     assert response.get("x-asked-if-range") == '"a"'
-    assert status_of(response) == "zq; fwd=partial; stored; ttl=60"
+    assert status_of(response) == "zq; fwd=partial; stored; ttl=60; detail=app"
 
 
 def test_parts_become_the_whole(basic):
@@ -71,7 +71,7 @@ def test_a_part_is_completed(basic):
     assert response.get("content-range") is None
     assert response.get("x-asked-range") == "bytes=5-"
     assert response.get("x-asked-if-range") == '"a"'
-    assert status_of(response) == "zq; fwd=partial; stored; ttl=60"
+    assert status_of(response) == "zq; fwd=partial; stored; ttl=60; detail=app"
     assert status_of(basic.get(target)).startswith("zq; hit")
     assert ask(basic, target, "3-6").body == b"3456"
 
@@ -142,5 +142,5 @@ def test_a_part_that_ends_before_it_says(basic, asked, body, says):
 def test_a_206_that_nobody_asked_for_is_not_stored(basic):
     target = turns(part(0, 4), part(0, 4))
     basic.get(target)
-    assert status_of(basic.get(target)) == "zq; fwd=uri-miss"
+    assert status_of(basic.get(target)) == "zq; fwd=uri-miss; detail=app"
     assert status_of(ask(basic, target, "0-1")).startswith("zq; fwd=uri-miss")

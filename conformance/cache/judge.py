@@ -122,7 +122,10 @@ class Judge:
         return "" if count == int(e.value) else f"the origin was asked {count} times"
 
     def cut(self, _: Expectation) -> str:
-        return "the response is whole" if self.response.whole else ""
+        """A gateway that has not begun to answer can also say so (RFC 9110 15.6.3)."""
+        return (
+            "the response is whole" if self.response.whole and self.response.status != 502 else ""
+        )
 
     def field(self, e: Expectation) -> str:
         found = values(self.response, e.name)
