@@ -245,9 +245,13 @@ def test_the_application_itself_can_fail_a_reload(tmp_path):
 
 def test_sighup_during_sighup_means_one_more(puppet):
     with puppet.serve() as server:
-        for _ in range(3):
+        puppet.mode = "later"
+        server.signal(signal.SIGHUP)
+        wait_for(lambda: len(puppet.starts) == 2, "the first reload")
+        for _ in range(2):
             server.signal(signal.SIGHUP)
             time.sleep(0.01)
+        puppet.mode = "serve"
         log_says(server, "reloaded: 1 new worker serves", 2)
         time.sleep(0.5)
         assert len(puppet.starts) == 3

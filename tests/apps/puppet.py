@@ -59,6 +59,8 @@ if mode == "exit":
     sys.exit(3)
 if mode == "never":
     time.sleep(600)
+while mode == "later" and (home / "mode").read_text() == "later":
+    time.sleep(0.01)
 control.send(HEAD.pack(READY, 0, 0, 14, 0) + b"3.99.0 asyncio")
 if mode == "brief":
     sys.exit(0)
