@@ -6,7 +6,7 @@
 #include "cache/policy.h"
 #include "zq/cache.h"
 
-#include <stdio.h>
+#include <inttypes.h>
 
 /* Conditions count only where the response without them were a success (RFC 9110 13.2.1). */
 static bool is_success(unsigned status)
@@ -100,14 +100,13 @@ static bool belongs(const struct zq_answer *answer, struct zq_slice name, bool h
 
 static int append_range(struct zq_buf *out, const struct zq_answer *answer)
 {
+    uint64_t first = answer->start + answer->first;
+
     if (answer->status == 206)
-        return zq_buf_printf(out, "Content-Range: bytes %llu-%llu/%llu\r\n",
-                             (unsigned long long)(answer->start + answer->first),
-                             (unsigned long long)(answer->start + answer->first + answer->n - 1),
-                             (unsigned long long)answer->length);
+        return zq_buf_printf(out, "Content-Range: bytes %" PRIu64 "-%" PRIu64 "/%" PRIu64 "\r\n",
+                             first, first + answer->n - 1, answer->length);
     if (answer->status == 416)
-        return zq_buf_printf(out, "Content-Range: bytes */%llu\r\n",
-                             (unsigned long long)answer->length);
+        return zq_buf_printf(out, "Content-Range: bytes */%" PRIu64 "\r\n", answer->length);
     return 0;
 }
 
