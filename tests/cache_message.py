@@ -153,6 +153,8 @@ def chosen(request, response):
     if condition and (condition != etag or condition[0].startswith("W/")):  # 13.1.5
         return response
     n = len(response.body)
+    if n == 0 and not ranges[1] and int(ranges[2]):
+        return response  # 14.1.2: it can be had, and there is nothing to point at
     start = int(ranges[1]) if ranges[1] else max(0, n - int(ranges[2]))
     end = min(n, int(ranges[2]) + 1) if ranges[1] and ranges[2] else n
     if start >= n:

@@ -193,9 +193,9 @@ static bool is_storable_status(const struct zq_policy_exchange *x,
 }
 
 /* no-store beside must-understand is for caches that do not know it (RFC 9111 5.2.2.3). */
-static bool forbids_storing(const struct zq_policy_exchange *x, const struct zq_cache_control *cc)
+static bool forbids_storing(const struct zq_cache_control *cc)
 {
-    return (x->traits & ZQ_REQUEST_NO_STORE) || (cc->no_store && !cc->must_understand);
+    return cc->no_store && !cc->must_understand;
 }
 
 /* RFC 9111 3.5, and by default the same for Cookie: an application that answers one user's session
@@ -228,7 +228,7 @@ static enum zq_policy_verdict judge_fields(const struct zq_policy_exchange *x,
 {
     if (!is_storable_status(x, cc))
         return ZQ_POLICY_STATUS;
-    if (forbids_storing(x, cc))
+    if (forbids_storing(cc))
         return ZQ_POLICY_NO_STORE;
     if (cc->is_private)
         return ZQ_POLICY_PRIVATE;
@@ -238,9 +238,10 @@ static enum zq_policy_verdict judge_fields(const struct zq_policy_exchange *x,
         return ZQ_POLICY_SET_COOKIE;
     if (!zq_vary_selects(x->response))
         return ZQ_POLICY_VARY;
-    if (!may_share(x, cc)) /* last: it says something of the request, not of the response */
-        return ZQ_POLICY_CREDENTIALS;
-    return ZQ_POLICY_STORABLE;
+    /* Last: these say something of the request, not of the response. */
+    if (x->traits & ZQ_REQUEST_NO_STORE)
+        return ZQ_POLICY_REQUEST;
+    return may_share(x, cc) ? ZQ_POLICY_STORABLE : ZQ_POLICY_CREDENTIALS;
 }
 
 static uint32_t window_s(const struct zq_delta *delta)

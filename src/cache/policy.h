@@ -89,6 +89,7 @@ static inline bool zq_freshness_permits(const struct zq_freshness *f, int64_t no
     X(PRIVATE, "private")                                                                          \
     X(NO_CACHE, "no-cache without a validator")                                                    \
     X(SET_COOKIE, "Set-Cookie")                                                                    \
+    X(REQUEST, "the request's no-store")                                                           \
     X(CREDENTIALS, "the request's Cookie or Authorization")                                        \
     X(VARY, "Vary") /* no other request can be known to match */                                   \
     X(NO_FRESHNESS, "no freshness")                                                                \

@@ -313,12 +313,12 @@ int zq_reader_peek(struct zq_reader *reader, struct iovec *iov, int max, bool *e
         return peek_coded(reader, iov, max, end);
     bool locked = enter(reader);
     const struct zq_entry *entry = reader->entry;
-    const struct zq_segment *segment = segment_at(reader);
     enum zq_reader_state state = state_of(reader);
+    const struct zq_segment *segment = has_head(state) ? segment_at(reader) : NULL;
     uint64_t offset = reader->offset;
     int n = 0;
 
-    while (has_head(state) && n < max && segment != NULL && offset < entry->length) {
+    while (n < max && segment != NULL && offset < entry->length) {
         uint64_t stop = segment->start + segment->size;
         stop = stop < entry->length ? stop : entry->length;
         iov[n].iov_base = (void *)(uintptr_t)(zq_segment_data(segment) + (offset - segment->start));
@@ -332,11 +332,11 @@ int zq_reader_peek(struct zq_reader *reader, struct iovec *iov, int max, bool *e
     return n;
 }
 
-/* Segments of a retained entry stay, so its readers can remember where they are; the others start
- * from the first, of few. */
+/* Segments of a retained entry stay, so its readers can remember where they are (but one that was
+ * released is not told when they go after all); the others start from the first, of few. */
 static void remember_segment(struct zq_reader *reader)
 {
-    const struct zq_segment *segment = segment_at(reader);
+    const struct zq_segment *segment = has_head(state_of(reader)) ? segment_at(reader) : NULL;
 
     if (segment != NULL)
         reader->segment = segment;

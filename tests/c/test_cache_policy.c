@@ -47,7 +47,7 @@ static const struct row rows[] = {
     {"5.2", NULL, 0, "Cache-Control: max-age=60, no-store =x", ZQ_POLICY_NO_STORE},
     {"5.2.3", NULL, 0, "Cache-Control: max-age=60, x=\"no-store\", y=\", no-store, \"",
      ZQ_POLICY_STORABLE},
-    {"5.2.1.5", "cache-control: no-store", 0, "Cache-Control: max-age=60", ZQ_POLICY_NO_STORE},
+    {"5.2.1.5", "cache-control: no-store", 0, "Cache-Control: max-age=60", ZQ_POLICY_REQUEST},
     {"5.2.1.4", "cache-control: no-cache", 0, "Cache-Control: max-age=60", ZQ_POLICY_STORABLE},
     {"5.2.2.7", NULL, 0, "Cache-Control: private, max-age=60", ZQ_POLICY_PRIVATE},
     {"5.2.2.7", NULL, 0, "Cache-Control: private=\"x-user\", max-age=60", ZQ_POLICY_STORABLE},
@@ -144,7 +144,7 @@ static const struct row rows[] = {
     {"5.2.2.3", NULL, 299, "Cache-Control: max-age=60, must-understand, no-store",
      ZQ_POLICY_STATUS},
     {"5.2.1.5", "cache-control: no-store", 200, "Cache-Control: max-age=60, must-understand",
-     ZQ_POLICY_NO_STORE},
+     ZQ_POLICY_REQUEST},
 
     /* Targeted fields (RFC 9213). */
     {"9213 2.2", NULL, 0, "CDN-Cache-Control: max-age=60", ZQ_POLICY_STORABLE},

@@ -143,6 +143,27 @@ static void what_a_304_forbids(void **state)
     }
 }
 
+/* RFC 9111 5.2.1.5: the request's no-store keeps its 304 out, and ends nothing. */
+static void a_request_with_no_store_ends_nothing(void **state)
+{
+    struct zq_cache *cache = *state;
+    struct rig_client c = {0};
+
+    store(cache, "Cache-Control: max-age=1, stale-while-revalidate=60\nETag: \"a\"",
+          "HTTP/1.1 200 OK\r\nETag: \"a\"\r\n");
+    assert_int_equal(rig_get(cache, &c, .now_ms = 2000, .fields = "cache-control: no-store"),
+                     ZQ_CACHE_HIT);
+    assert_non_null(c.writer.entry);
+    assert_int_equal(head(&c, 304, NULL, "HTTP/1.1 304 -\r\n", 2000), 0);
+    zq_entry_finish(&c.writer, true);
+    rig_leave(&c);
+    assert_int_equal(rig_get(cache, &c, .now_ms = 2500), ZQ_CACHE_HIT);
+    rig_expect(&c, "hello");
+    if (c.writer.entry != NULL)
+        zq_entry_fail(&c.writer, 502);
+    rig_leave(&c);
+}
+
 /* RFC 9111 4.3.4: a strong tag does not name what has a weak one. */
 static void a_strong_tag_confirms_no_weak_one(void **state)
 {
@@ -383,6 +404,7 @@ int main(void)
         RIG_TEST(a_304_freshens),
         RIG_TEST(content_is_shared),
         cmocka_unit_test(what_a_304_forbids),
+        RIG_TEST(a_request_with_no_store_ends_nothing),
         RIG_TEST(a_strong_tag_confirms_no_weak_one),
         cmocka_unit_test(stale_for_want_of_another),
         RIG_TEST(an_error_is_not_stored_over_it),
