@@ -312,7 +312,9 @@ def serve(
     command = [str(ZQ), "serve", *listen, f"--app-dir={app_dir}", f"--worker-executable={worker}"]
     if venv:
         command.append(f"--venv={venv_of(worker) if venv is True else venv}")
-    environment = {k: v for k, v in os.environ.items() if not k.startswith(("ZQ_", "VIRTUAL_ENV", "PYTEST_"))}
+    environment = {
+        k: v for k, v in os.environ.items() if not k.startswith(("ZQ_", "VIRTUAL_ENV", "PYTEST_"))
+    }
     environment |= {"PYTHONDONTWRITEBYTECODE": "1", "PYTHONUNBUFFERED": "1"} | (env or {})
     with tempfile.TemporaryDirectory(prefix="zq-test-") as directory:
         server = Server([*command, *options, app], environment, pathlib.Path(directory), **popen)
