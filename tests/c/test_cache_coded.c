@@ -26,22 +26,6 @@ static int open_compressing(void **state)
 }
 #define TEST(f) cmocka_unit_test_setup_teardown(f, open_compressing, rig_close)
 
-static int head(struct rig_client *c, unsigned status, const char *fields, const char *block,
-                int64_t now_ms)
-{
-    struct rig_fields f;
-    struct zq_cache_response response = {
-        .status = status,
-        .fields = rig_fields(&f, fields),
-        .block = zq_slice_str(block),
-        .content_length = -1,
-        .no_content = status == 304,
-        .storable = true,
-    };
-
-    return zq_entry_head(&c->writer, &response, now_ms, 1000000000);
-}
-
 static void store(struct zq_cache *cache, const char *fields, const char *block, size_t size)
 {
     struct rig_client c = {0};
@@ -49,7 +33,7 @@ static void store(struct zq_cache *cache, const char *fields, const char *block,
 
     memset(text, 'a', size);
     assert_int_equal(rig_get(cache, &c, .now_ms = 0), ZQ_CACHE_LEAD);
-    assert_int_equal(head(&c, 200, fields, block, 0), 0);
+    assert_int_equal(rig_head_block(&c, 200, fields, block, 0), 0);
     assert_int_equal(zq_entry_append(&c.writer, zq_slice(text, size)), 0);
     rig_finish(&c);
     rig_leave(&c);
@@ -210,7 +194,7 @@ static void what_is_not_worth_it(void **state)
     for (size_t i = 0; i < sizeof(noise); i++)
         noise[i] = (char)((seed = seed * 1103515245 + 12345) >> 16);
     assert_int_equal(rig_get(cache, &c, .now_ms = 0), ZQ_CACHE_LEAD);
-    assert_int_equal(head(&c, 200, FRESH, HEAD200, 0), 0);
+    assert_int_equal(rig_head_block(&c, 200, FRESH, HEAD200, 0), 0);
     assert_int_equal(zq_entry_append(&c.writer, zq_slice(noise, sizeof(noise))), 0);
     rig_finish(&c);
     rig_leave(&c);
@@ -240,10 +224,10 @@ static void a_304_keeps_the_content_in_its_coding(void **state)
         int64_t now = round * 100000;
         assert_int_equal(rig_get(cache, &c, .now_ms = now, .fields = GZIP), ZQ_CACHE_LEAD);
         expect_slice(c.writer.etag, "\"a\"");
-        assert_int_equal(head(&c, 304, "Cache-Control: max-age=60\nX-New: 1",
-                              "HTTP/1.1 304 Not Modified\r\nCache-Control: max-age=60\r\n"
-                              "X-New: 1\r\n",
-                              now),
+        assert_int_equal(rig_head_block(&c, 304, "Cache-Control: max-age=60\nX-New: 1",
+                                        "HTTP/1.1 304 Not Modified\r\nCache-Control: max-age=60\r\n"
+                                        "X-New: 1\r\n",
+                                        now),
                          0);
         rig_finish(&c);
         assert_false(is_coded(&c));
@@ -257,10 +241,10 @@ static void a_304_keeps_the_content_in_its_coding(void **state)
     assert_int_equal(stat_of(cache).compressed, 1);
     /* And a 304 may forbid what was permitted. */
     assert_int_equal(rig_get(cache, &c, .now_ms = 900000), ZQ_CACHE_LEAD);
-    assert_int_equal(head(&c, 304, "Cache-Control: max-age=60, no-transform",
-                          "HTTP/1.1 304 Not Modified\r\n"
-                          "Cache-Control: max-age=60, no-transform\r\n",
-                          900000),
+    assert_int_equal(rig_head_block(&c, 304, "Cache-Control: max-age=60, no-transform",
+                                    "HTTP/1.1 304 Not Modified\r\n"
+                                    "Cache-Control: max-age=60, no-transform\r\n",
+                                    900000),
                      0);
     rig_finish(&c);
     rig_leave(&c);
@@ -303,7 +287,7 @@ static void a_new_response_replaces_all_forms(void **state)
     hit_is_coded(cache, .fields = GZIP);
     await(cache, 1);
     assert_int_equal(rig_get(cache, &c, .now_ms = 100000, .fields = GZIP), ZQ_CACHE_LEAD);
-    assert_int_equal(head(&c, 200, FRESH, HEAD200, 100000), 0);
+    assert_int_equal(rig_head_block(&c, 200, FRESH, HEAD200, 100000), 0);
     assert_int_equal(rig_append(&c, "new"), 0);
     rig_finish(&c);
     rig_leave(&c);
@@ -361,7 +345,7 @@ static void *work(void *argument)
                 n += run[r - 1].iov_len;
             ZQ_ASSERT(end && n == (uint64_t)info.content_length);
         } else {
-            ZQ_ASSERT(head(&c, 200, FRESH, HEAD200, 0) == 0);
+            ZQ_ASSERT(rig_head_block(&c, 200, FRESH, HEAD200, 0) == 0);
             ZQ_ASSERT(zq_entry_append(&c.writer, zq_slice(text, sizeof(text))) == 0);
             rig_finish(&c);
         }

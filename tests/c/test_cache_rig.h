@@ -128,9 +128,9 @@ static inline void rig_expect_verdict_(struct zq_cache *cache, struct rig_ask as
                         ZQ_FORWARD_##forward)
 
 struct rig_answer {
-    unsigned status; /* 200 unless said otherwise */
-    const char *fields;
-    int64_t length; /* 0: not known; -1: announced as none */
+    unsigned status;            /* 200 unless said otherwise */
+    const char *fields, *block; /* RIG_BLOCK unless said otherwise */
+    int64_t length;             /* 0: not known; -1: announced as none */
     int64_t now_ms;
     time_t now;
     bool old, no_content;
@@ -144,7 +144,7 @@ static inline int rig_head_(struct rig_client *c, struct rig_answer a)
     struct zq_cache_response response = {
         .status = a.status ? a.status : 200,
         .fields = rig_fields(&fields, a.fields),
-        .block = ZQ_SLICE(RIG_BLOCK),
+        .block = zq_slice_str(a.block ? a.block : RIG_BLOCK),
         .content_length = a.length == 0  ? -1
                           : a.length < 0 ? 0
                                          : a.length,
@@ -155,6 +155,14 @@ static inline int rig_head_(struct rig_client *c, struct rig_answer a)
     return zq_entry_head(&c->writer, &response, a.now_ms, a.now ? a.now : 1000000000);
 }
 #define rig_head(client, ...) rig_head_((client), (struct rig_answer){__VA_ARGS__})
+
+/* A head with a block of its own, which is to say the same as its fields. */
+static inline int rig_head_block(struct rig_client *c, unsigned status, const char *fields,
+                                 const char *block, int64_t now_ms)
+{
+    return rig_head(c, .status = status, .fields = fields, .block = block, .now_ms = now_ms,
+                    .no_content = status == 304);
+}
 
 static inline int rig_append(struct rig_client *c, const char *data)
 {

@@ -7,28 +7,12 @@
 #define STALE "Cache-Control: max-age=0\nETag: \"a\""
 #define HEAD200 "HTTP/1.1 200 OK\r\nCache-Control: max-age=0\r\nETag: \"a\"\r\n"
 
-static int head(struct rig_client *c, unsigned status, const char *fields, const char *block,
-                int64_t now_ms)
-{
-    struct rig_fields f;
-    struct zq_cache_response response = {
-        .status = status,
-        .fields = rig_fields(&f, fields),
-        .block = zq_slice_str(block),
-        .content_length = -1,
-        .no_content = status == 304,
-        .storable = true,
-    };
-
-    return zq_entry_head(&c->writer, &response, now_ms, 1000000000);
-}
-
 static void store(struct zq_cache *cache, const char *fields, const char *block)
 {
     struct rig_client c = {0};
 
     assert_int_equal(rig_get(cache, &c, .now_ms = 0), ZQ_CACHE_LEAD);
-    assert_int_equal(head(&c, 200, fields, block, 0), 0);
+    assert_int_equal(rig_head_block(&c, 200, fields, block, 0), 0);
     assert_int_equal(rig_append(&c, "hello"), 0);
     rig_finish(&c);
     assert_true(rig_describe(&c, 0).stored);
@@ -58,10 +42,10 @@ static void a_304_freshens(void **state)
     zq_entry_fail(&waiter.writer, 502);
     rig_leave(&waiter);
 
-    assert_int_equal(head(&c, 304, "Cache-Control: max-age=60\nX-Both: 2",
-                          "HTTP/1.1 304 Not Modified\r\nCache-Control: max-age=60\r\n"
-                          "X-Both: 2\r\nContent-Encoding: br\r\n",
-                          1000),
+    assert_int_equal(rig_head_block(&c, 304, "Cache-Control: max-age=60\nX-Both: 2",
+                                    "HTTP/1.1 304 Not Modified\r\nCache-Control: max-age=60\r\n"
+                                    "X-Both: 2\r\nContent-Encoding: br\r\n",
+                                    1000),
                      0);
     assert_int_equal(rig_append(&c, "dropped"), 0);
     rig_finish(&c);
@@ -89,7 +73,8 @@ static void content_is_shared(void **state)
     assert_int_equal(rig_get(cache, &early, .now_ms = 0), ZQ_CACHE_HIT);
     for (int64_t now = 1000; now < 6000; now += 1000) {
         assert_int_equal(rig_get(cache, &c, .now_ms = now), ZQ_CACHE_LEAD);
-        assert_int_equal(head(&c, 304, "Cache-Control: max-age=1", "HTTP/1.1 304 -\r\n", now), 0);
+        assert_int_equal(
+            rig_head_block(&c, 304, "Cache-Control: max-age=1", "HTTP/1.1 304 -\r\n", now), 0);
         rig_finish(&c);
         rig_expect(&c, "hello");
         rig_leave(&c);
@@ -123,7 +108,8 @@ static void what_a_304_forbids(void **state)
         store(cache, "Cache-Control: max-age=1\nETag: \"a\"",
               "HTTP/1.1 200 OK\r\nCache-Control: max-age=1\r\nETag: \"a\"\r\n");
         assert_int_equal(rig_get(cache, &c, .now_ms = 1000), ZQ_CACHE_LEAD);
-        assert_int_equal(head(&c, 304, forbidding[i].fields, forbidding[i].block, 1000), 0);
+        assert_int_equal(rig_head_block(&c, 304, forbidding[i].fields, forbidding[i].block, 1000),
+                         0);
         rig_finish(&c);
         bool released = rig_state(&c) == ZQ_READER_RELEASED;
         assert_int_equal(released, i == 4); /* it confirmed something else: ask again */
@@ -154,7 +140,7 @@ static void a_request_with_no_store_ends_nothing(void **state)
     assert_int_equal(rig_get(cache, &c, .now_ms = 2000, .fields = "cache-control: no-store"),
                      ZQ_CACHE_HIT);
     assert_non_null(c.writer.entry);
-    assert_int_equal(head(&c, 304, NULL, "HTTP/1.1 304 -\r\n", 2000), 0);
+    assert_int_equal(rig_head_block(&c, 304, NULL, "HTTP/1.1 304 -\r\n", 2000), 0);
     zq_entry_finish(&c.writer, true);
     rig_leave(&c);
     assert_int_equal(rig_get(cache, &c, .now_ms = 2500), ZQ_CACHE_HIT);
@@ -173,7 +159,8 @@ static void a_strong_tag_confirms_no_weak_one(void **state)
     store(cache, "Cache-Control: max-age=1\nETag: W/\"a\"",
           "HTTP/1.1 200 OK\r\nCache-Control: max-age=1\r\nETag: W/\"a\"\r\n");
     assert_int_equal(rig_get(cache, &c, .now_ms = 1000), ZQ_CACHE_LEAD);
-    assert_int_equal(head(&c, 304, "ETag: \"a\"", "HTTP/1.1 304 -\r\nETag: \"a\"\r\n", 1000), 0);
+    assert_int_equal(
+        rig_head_block(&c, 304, "ETag: \"a\"", "HTTP/1.1 304 -\r\nETag: \"a\"\r\n", 1000), 0);
     rig_finish(&c);
     assert_int_equal(rig_state(&c), ZQ_READER_RELEASED);
     rig_leave(&c);
@@ -232,7 +219,7 @@ static void an_error_is_not_stored_over_it(void **state)
 
     store(cache, "Cache-Control: max-age=1, stale-if-error=9", "HTTP/1.1 200 OK\r\n");
     assert_int_equal(rig_get(cache, &c, .now_ms = 2000), ZQ_CACHE_LEAD);
-    assert_int_equal(head(&c, 503, RIG_FRESH, "HTTP/1.1 503 -\r\n", 2000), 0);
+    assert_int_equal(rig_head_block(&c, 503, RIG_FRESH, "HTTP/1.1 503 -\r\n", 2000), 0);
     assert_int_equal(rig_append(&c, "an error"), 0);
     rig_finish(&c);
     assert_int_equal(rig_describe(&c, 2000).status, 200);
@@ -257,7 +244,8 @@ static void stale_while_revalidate(void **state)
     assert_null(second.writer.entry);
     rig_expect(&first, "hello");
     rig_leave(&first);
-    assert_int_equal(head(&first, 304, RIG_FRESH, "HTTP/1.1 304 -\r\n" RIG_FRESH "\r\n", 3500), 0);
+    assert_int_equal(
+        rig_head_block(&first, 304, RIG_FRESH, "HTTP/1.1 304 -\r\n" RIG_FRESH "\r\n", 3500), 0);
     rig_finish(&first);
     rig_leave(&second);
     assert_int_equal(rig_get(cache, &second, .now_ms = 3500), ZQ_CACHE_HIT);
@@ -290,7 +278,8 @@ static void a_refresh_that_brings_nothing_is_not_repeated(void **state)
     store(cache, "Cache-Control: max-age=1, stale-while-revalidate=999", "HTTP/1.1 200 OK\r\n");
     assert_int_equal(rig_get(cache, &c, .now_ms = 2000), ZQ_CACHE_HIT);
     rig_leave(&c);
-    assert_int_equal(head(&c, 200, "Cache-Control: no-store", "HTTP/1.1 200 OK\r\n", 2500), 0);
+    assert_int_equal(
+        rig_head_block(&c, 200, "Cache-Control: no-store", "HTTP/1.1 200 OK\r\n", 2500), 0);
     rig_finish(&c);
     assert_int_equal(rig_get(cache, &c, .now_ms = 3000), ZQ_CACHE_HIT);
     assert_null(c.writer.entry);
