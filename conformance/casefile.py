@@ -220,7 +220,7 @@ class Reader:
         number, key, text = block[0]
         if key != "case":
             raise self.fail(number, "the file begins without `case:`")
-        case = Case(f"{text}-{label}" if label else text, self.section, number)
+        case = self.begin(f"{text}-{label}" if label else text, number)
         for number, key, text in block[1:]:
             try:
                 self.set(case, key, text.replace("${}", value) if label else text)
@@ -228,6 +228,9 @@ class Reader:
                 raise self.fail(number, error) from None
         self.check(case)
         return case
+
+    def begin(self, name: str, line: int) -> Case:
+        return Case(name, self.section, line)
 
     def set(self, case: Case, key: str, text: str) -> None:
         if key == "send":

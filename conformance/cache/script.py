@@ -140,19 +140,9 @@ class Reader(casefile.Reader):
             return line[0], line[2:]
         return super().split(number, line)
 
-    def build(self, block: list[tuple[int, str, str]], label: str, value: str) -> Case:
-        number, key, text = block[0]
-        if key != "case":
-            raise self.fail(number, "the file begins without `case:`")
-        case = Case(f"{text}-{label}" if label else text, self.section, number)
+    def begin(self, name: str, line: int) -> Case:
         self.pause, self.answering = 0.0, False
-        for number, key, text in block[1:]:
-            try:
-                self.set(case, key, text.replace("${}", value) if label else text)
-            except ValueError as error:
-                raise self.fail(number, error) from None
-        self.check(case)
-        return case
+        return Case(name, self.section, line)
 
     def set(self, case: Case, key: str, text: str) -> None:
         if key in ("rfc", "why"):
