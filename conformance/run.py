@@ -20,6 +20,8 @@ import random
 import re
 import sys
 import threading
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 
 if __package__ in (None, ""):
     sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
@@ -28,12 +30,16 @@ from conformance import casefile, servers
 from conformance.client import PATIENCE, Admin, Run, ServerGone, run_case
 from conformance.judge import ALLOWED, FAILED, STRICT, Verdict, differences, judge
 
+JOBS = 32
 # Between two pieces: long enough for an idle server to read the first one alone.
 GAP = 0.002
 BYTE_GAP = 0.0002
 # Of longer requests this many places are cut, half of them at line ends.
 CUTS = 160
 BYTES = 400
+
+Address = tuple[str, int]
+Servers = dict[str, Callable[[], AbstractContextManager[Address]]]
 
 
 @dataclasses.dataclass
@@ -47,7 +53,7 @@ class Result:
 class Runner:
     """Runs cases in parallel threads, each with a connection of its own to the application."""
 
-    def __init__(self, address: tuple[str, int], jobs: int, patience: float = PATIENCE):
+    def __init__(self, address: Address, jobs: int, patience: float = PATIENCE):
         self.address, self.patience = address, patience
         self.pool = concurrent.futures.ThreadPoolExecutor(jobs)
         self.local = threading.local()
@@ -193,35 +199,49 @@ def select(
     ]
 
 
-def parse_address(text: str) -> tuple[str, int]:
+def parse_address(text: str) -> Address:
     host, colon, port = text.removeprefix("http://").rstrip("/").rpartition(":")
     if not colon or not port.isdigit():
         raise argparse.ArgumentTypeError(f"HOST:PORT, not {text!r}")
     return host.strip("[]"), int(port)
 
 
-def arguments() -> argparse.Namespace:
+def make_parser(description: str, kind: str, known: Servers, jobs: int) -> argparse.ArgumentParser:
+    """The arguments that every run of cases has; `kind`: what is tested, a server or a cache."""
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("address", nargs="?", type=parse_address, help="HOST:PORT of the server")
-    parser.add_argument("--serve", choices=servers.SERVERS, help="start this server instead")
+    parser.add_argument("address", nargs="?", type=parse_address, help=f"HOST:PORT of the {kind}")
+    parser.add_argument("--serve", choices=known, help=f"start this {kind} instead")
     parser.add_argument("--section", action="append", default=[], help="only this file; repeatable")
     parser.add_argument("--case", action="append", default=[], help="only names that begin so")
-    parser.add_argument("--strict", action="store_true", help="what is only allowed fails too")
-    parser.add_argument("--cut", action="store_true", help="also cut in pieces: same outcome?")
-    parser.add_argument("--cuts", type=int, default=CUTS, help="places to cut at, at most")
-    parser.add_argument("--jobs", type=int, default=32, help="connections at a time")
-    parser.add_argument("--patience", type=float, default=PATIENCE, help="seconds for an answer")
+    parser.add_argument("--jobs", type=int, default=jobs, help="cases at a time")
     parser.add_argument("--quiet", action="store_true", help="only the tables")
-    parser.add_argument("--all", action="store_true", help="show the strict ones too")
+    parser.add_argument("--all", action="store_true", help="show those that passed, too")
+    return parser
+
+
+def parse(parser: argparse.ArgumentParser) -> argparse.Namespace:
     options = parser.parse_args()
     if (options.address is None) == (options.serve is None):
         parser.error("either HOST:PORT or --serve")
     return options
 
 
-def run_all(options: argparse.Namespace, address: tuple[str, int]) -> bool:
+def serving(options: argparse.Namespace, known: Servers) -> AbstractContextManager[Address]:
+    return known[options.serve]() if options.serve else contextlib.nullcontext(options.address)
+
+
+def arguments() -> argparse.Namespace:
+    parser = make_parser(__doc__, "server", servers.SERVERS, JOBS)
+    parser.add_argument("--strict", action="store_true", help="what is only allowed fails too")
+    parser.add_argument("--cut", action="store_true", help="also cut in pieces: same outcome?")
+    parser.add_argument("--cuts", type=int, default=CUTS, help="places to cut at, at most")
+    parser.add_argument("--patience", type=float, default=PATIENCE, help="seconds for an answer")
+    return parse(parser)
+
+
+def run_all(options: argparse.Namespace, address: Address) -> bool:
     cases = select(casefile.load(), options.section, options.case)
     if not cases:
         sys.exit("no such case")
@@ -245,12 +265,7 @@ def run_all(options: argparse.Namespace, address: tuple[str, int]) -> bool:
 def main() -> int:
     options = arguments()
     try:
-        serving = (
-            servers.SERVERS[options.serve]()
-            if options.serve
-            else contextlib.nullcontext(options.address)
-        )
-        with serving as address:
+        with serving(options, servers.SERVERS) as address:
             return 0 if run_all(options, address) else 1
     except ServerGone as error:
         print(f"conformance: {error}", file=sys.stderr)

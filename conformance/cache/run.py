@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import collections
 import concurrent.futures
-import contextlib
 import pathlib
 import sys
 
@@ -24,13 +23,13 @@ from conformance import casefile
 from conformance.cache import caches, script
 from conformance.cache.judge import FAILED, MOOT, PASSED
 from conformance.cache.talk import Talk, play
-from conformance.run import parse_address, select, shorten, visible
+from conformance.run import Address, make_parser, parse, select, serving, shorten, visible
 from conformance.servers import Unavailable
 
 JOBS = 48
 
 
-def play_all(address: tuple[str, int], cases: list[script.Case], jobs: int = JOBS) -> list[Talk]:
+def play_all(address: Address, cases: list[script.Case], jobs: int = JOBS) -> list[Talk]:
     """All conversations, many at a time: those that pause begin first."""
     order = sorted(cases, key=lambda case: -sum(step.pause for step in case.steps))
     with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
@@ -101,24 +100,7 @@ def table(talks: list[Talk], titles: dict[str, str]) -> str:
     )
 
 
-def arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("address", nargs="?", type=parse_address, help="HOST:PORT of the cache")
-    parser.add_argument("--serve", choices=caches.CACHES, help="start this cache instead")
-    parser.add_argument("--section", action="append", default=[], help="only this file; repeatable")
-    parser.add_argument("--case", action="append", default=[], help="only names that begin so")
-    parser.add_argument("--jobs", type=int, default=JOBS, help="conversations at a time")
-    parser.add_argument("--quiet", action="store_true", help="only the table")
-    parser.add_argument("--all", action="store_true", help="show all conversations")
-    options = parser.parse_args()
-    if (options.address is None) == (options.serve is None):
-        parser.error("either HOST:PORT or --serve")
-    return options
-
-
-def run(options: argparse.Namespace, address: tuple[str, int], chosen: list[script.Case]) -> int:
+def run(options: argparse.Namespace, address: Address, chosen: list[script.Case]) -> int:
     cache = options.serve or "other"
     cases = cases_for(cache, chosen)
     talks = play_all(address, cases, options.jobs)
@@ -130,15 +112,12 @@ def run(options: argparse.Namespace, address: tuple[str, int], chosen: list[scri
 
 
 def main() -> int:
-    options = arguments()
-    serving = contextlib.nullcontext(options.address)
+    options = parse(make_parser(__doc__, "cache", caches.CACHES, JOBS))
     try:
         chosen = select(script.load(), options.section, options.case)
         if not chosen:
             raise casefile.CaseError("no such case")
-        if options.serve:
-            serving = caches.CACHES[options.serve]()
-        with serving as address:
+        with serving(options, caches.CACHES) as address:
             return run(options, address, chosen)
     except (casefile.CaseError, Unavailable) as error:
         print(f"conformance: {error}", file=sys.stderr)
