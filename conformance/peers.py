@@ -18,14 +18,15 @@ from __future__ import annotations
 
 import argparse
 import collections
+import dataclasses
 import datetime
 import gzip
 import json
 import pathlib
 import platform
-import re
 import subprocess
 import sys
+from collections.abc import Callable
 
 if __package__ in (None, ""):
     sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
@@ -146,9 +147,8 @@ def as_data(results: dict[str, list[run.Result]], versions: dict[str, str]) -> d
 
 def write(directory: pathlib.Path, results: dict, versions: dict, left_out: list[str]) -> None:
     directory.mkdir(parents=True)
-    commit = output("git", "-C", str(servers.ROOT), "rev-parse", "--short", "HEAD")
-    made = f"{directory.name.rpartition('-')[2]} UTC, commit {commit}, {platform.system()}"
-    text = [f"# Conformance, {made}\n", summary(results, versions), table(results, versions)]
+    title = f"# Conformance, {made(directory)}\n"
+    text = [title, summary(results, versions), table(results, versions)]
     text.append("Every cell: cases allowed / of these strict / failed.\n")
     if left_out:
         text.append(f"Left out: {'; '.join(left_out)}.\n")
@@ -164,35 +164,74 @@ def write(directory: pathlib.Path, results: dict, versions: dict, left_out: list
     (directory / "outcomes.json").write_text(json.dumps(as_data(results, versions)) + "\n")
 
 
+@dataclasses.dataclass(frozen=True)
+class Comparison:
+    """One kind of thing (`server`, `cache`), all of them or those of the command line, each asked
+    the same, and written down in results/<name>-<UTC time>/."""
+
+    kind: str
+    name: str
+    known: run.Servers
+    version: Callable[[str], str]
+    play: Callable[[str], list]
+    cell: Callable[[list], str]  # a line for who watches
+    write: Callable[[pathlib.Path, dict, dict, list[str]], None]
+
+    def choose(self, description: str) -> list[str]:
+        parser = argparse.ArgumentParser(
+            description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+        )
+        parser.add_argument(
+            "chosen", nargs="*", metavar=self.kind.upper(), help=", ".join(self.known)
+        )
+        chosen = parser.parse_args().chosen or list(self.known)
+        for one in chosen:
+            if one not in self.known:
+                parser.error(f"no {self.kind} {one!r}; there are {', '.join(self.known)}")
+        return chosen
+
+    def run(self, chosen: list[str]) -> tuple[dict[str, list], list[str]]:
+        """The results of those that ran, and why others did not."""
+        results, versions, left_out = {}, {}, []
+        for one in chosen:
+            try:
+                versions[one] = self.version(one)
+                results[one] = self.play(one)
+                print(f"{one:20} {self.cell(results[one])}", flush=True)
+            except servers.Unavailable as error:
+                left_out.append(str(error))
+            except (ServerGone, RuntimeError) as error:
+                left_out.append(f"{one}: {str(error).partition(chr(10))[0]}")
+        for reason in left_out:
+            print(f"left out: {reason}")
+        if results:
+            now = datetime.datetime.now(datetime.UTC).strftime("%Y%m%dT%H%M%S")
+            directory = servers.ROOT / "results" / f"{self.name}-{now}"
+            self.write(directory, results, versions, left_out)
+            print(f"{directory.relative_to(servers.ROOT)}/table.md")
+        return results, left_out
+
+
+def made(directory: pathlib.Path) -> str:
+    """When, from what and where a directory's results were made."""
+    commit = output("git", "-C", str(servers.ROOT), "rev-parse", "--short", "HEAD")
+    return f"{directory.name.rpartition('-')[2]} UTC, commit {commit}, {platform.system()}"
+
+
 def main() -> int:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    cases = casefile.load()
+    comparison = Comparison(
+        kind="server",
+        name="conformance",
+        known=servers.SERVERS,
+        version=version,
+        play=lambda server: run_server(server, cases),
+        cell=lambda found: cell(count(found)),
+        write=write,
     )
-    parser.add_argument("servers", nargs="*", metavar="SERVER", help=", ".join(servers.SERVERS))
-    chosen = parser.parse_args().servers or list(servers.SERVERS)
-    for server in chosen:
-        if server not in servers.SERVERS:
-            parser.error(f"no server {server!r}; there are {', '.join(servers.SERVERS)}")
-    cases, results, versions, left_out = casefile.load(), {}, {}, []
-    for server in chosen:
-        try:
-            versions[server] = version(server)
-            results[server] = run_server(server, cases)
-            print(f"{server:20} {cell(count(results[server]))}", flush=True)
-        except servers.Unavailable as error:
-            left_out.append(str(error))
-        except (ServerGone, RuntimeError) as error:
-            left_out.append(f"{server}: {re.split(chr(10), str(error))[0]}")
-    for reason in left_out:
-        print(f"left out: {reason}")
-    if not results:
-        return 1
-    now = datetime.datetime.now(datetime.UTC).strftime("%Y%m%dT%H%M%S")
-    directory = servers.ROOT / "results" / f"conformance-{now}"
-    write(directory, results, versions, left_out)
-    print(f"{directory.relative_to(servers.ROOT)}/table.md")
+    results, left_out = comparison.run(comparison.choose(__doc__))
     strict = all(r.verdict.grade == STRICT for r in results.get("zq", []))
-    return 0 if strict and not left_out else 1
+    return 0 if results and strict and not left_out else 1
 
 
 if __name__ == "__main__":

@@ -17,12 +17,9 @@ Exit status: 0 when every cache ran and zq passed.
 
 from __future__ import annotations
 
-import argparse
-import datetime
 import gzip
 import json
 import pathlib
-import platform
 import re
 import sys
 
@@ -151,9 +148,8 @@ def explained(talks: list[Talk]) -> str:
 
 def write(directory: pathlib.Path, results: Results, versions: dict, left_out: list[str]) -> None:
     directory.mkdir(parents=True)
-    commit = peers.output("git", "-C", str(servers.ROOT), "rev-parse", "--short", "HEAD")
-    made = f"{directory.name.rpartition('-')[2]} UTC, commit {commit}, {platform.system()}"
-    text = [f"# Cache conformance, {made}\n", summary(results, versions), table(results)]
+    title = f"# Cache conformance, {peers.made(directory)}\n"
+    text = [title, summary(results, versions), table(results)]
     text.append("Every cell: required passed/failed/moot, optional passed, either as zq.\n")
     if left_out:
         text.append(f"Left out: {'; '.join(left_out)}.\n")
@@ -169,35 +165,20 @@ def write(directory: pathlib.Path, results: Results, versions: dict, left_out: l
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    cases = script.load()
+    comparison = peers.Comparison(
+        kind="cache",
+        name="conformance-cache",
+        known=caches.CACHES,
+        version=version,
+        play=lambda cache: play(cache, cases),
+        cell=lambda talks: cell(compared(talks)),
+        write=write,
     )
-    parser.add_argument("caches", nargs="*", metavar="CACHE", help=", ".join(caches.CACHES))
-    chosen = parser.parse_args().caches or list(caches.CACHES)
-    for cache in chosen:
-        if cache not in caches.CACHES:
-            parser.error(f"no cache {cache!r}; there are {', '.join(caches.CACHES)}")
-    cases, results, versions, left_out = script.load(), {}, {}, []
-    for cache in chosen:
-        try:
-            versions[cache] = version(cache)
-            results[cache] = play(cache, cases)
-            print(f"{cache:12} {cell(compared(results[cache]))}", flush=True)
-        except servers.Unavailable as error:
-            left_out.append(str(error))
-        except RuntimeError as error:
-            left_out.append(f"{cache}: {str(error).splitlines()[0]}")
-    for reason in left_out:
-        print(f"left out: {reason}")
-    if not results:
-        return 1
-    now = datetime.datetime.now(datetime.UTC).strftime("%Y%m%dT%H%M%S")
-    directory = servers.ROOT / "results" / f"conformance-cache-{now}"
-    write(directory, results, versions, left_out)
-    print(f"{directory.relative_to(servers.ROOT)}/table.md")
+    results, left_out = comparison.run(comparison.choose(__doc__))
     ours = [(cache, talks) for cache, talks in results.items() if cache.startswith("zq")]
     fine = not any(run.bad(cache, talk) for cache, talks in ours for talk in talks)
-    return 0 if fine and not left_out else 1
+    return 0 if results and fine and not left_out else 1
 
 
 if __name__ == "__main__":
