@@ -1,5 +1,6 @@
 """The admin listener, over its Unix domain socket and TCP, and the commands that speak with it."""
 
+import contextlib
 import json
 import os
 import pathlib
@@ -24,15 +25,22 @@ def directory(tmp_path):
     return tmp_path
 
 
-@pytest.fixture(scope="module")
-def shared(tmp_path_factory):
-    data = tmp_path_factory.mktemp("admin")
-    (data / "value").write_text("old")
+@contextlib.contextmanager
+def administered(data):
+    """A server with its admin socket, and what its application reads, in the directory `data`."""
     path = data / "admin.sock"
     options = ("--front-threads=2", f"--admin-uds={path}", "--no-access-log")
     with serve("purging:app", *options, env={"DATA": str(data)}) as server:
         server.admin = str(path)
         server.command = lambda *words, **kw: command(*words, uds=path, **kw)
+        yield server
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory):
+    data = tmp_path_factory.mktemp("admin")
+    (data / "value").write_text("old")
+    with administered(data) as server:
         yield server
 
 

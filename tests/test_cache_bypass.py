@@ -7,16 +7,12 @@ import signal
 import pytest
 
 from harness import APPS, Client, serve, wait_for
-from test_admin import api, command, directory, stored  # noqa: F401
+from test_admin import administered, api, command, directory, stored  # noqa: F401
 
 
 @pytest.fixture
 def server(directory):  # noqa: F811
-    path = directory / "admin.sock"
-    options = ("--front-threads=2", f"--admin-uds={path}", "--no-access-log")
-    with serve("purging:app", *options, env={"DATA": str(directory)}) as running:
-        running.admin = str(path)
-        running.command = lambda *words, **kw: command(*words, uds=path, **kw)
+    with administered(directory) as running:
         yield running
 
 
