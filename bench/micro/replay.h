@@ -3,24 +3,14 @@
 #ifndef ZQ_BENCH_REPLAY_H
 #define ZQ_BENCH_REPLAY_H
 
-#include "zq/base.h"
+#include "../must.h"
 
-#include <stdio.h>
-#include <stdlib.h>
+#include "zq/base.h"
 
 struct replay {
     const char *name;
     void (*run)(unsigned long n); /* the set-up is done once, whatever `n` */
 };
-
-/* An operation that did something else than it is there to measure. */
-#define REPLAY_MUST(condition)                                                                     \
-    do {                                                                                           \
-        if (!(condition)) {                                                                        \
-            fprintf(stderr, "%s:%d: not %s\n", __FILE__, __LINE__, #condition);                    \
-            exit(1);                                                                               \
-        }                                                                                          \
-    } while (0)
 
 static inline int replay_main(int argc, char **argv, const struct replay *list, size_t n)
 {

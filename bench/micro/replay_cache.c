@@ -67,10 +67,10 @@ static void store(struct zq_cache *cache, const struct zq_cache_request *request
         .content_length = sizeof(body),
         .storable = true,
     };
-    REPLAY_MUST(zq_cache_get(cache, request, 1000, true, &reader, &writer, &forward) ==
+    MUST(zq_cache_get(cache, request, 1000, true, &reader, &writer, &forward) ==
                 ZQ_CACHE_LEAD);
-    REPLAY_MUST(zq_entry_head(&writer, &head, 1000, 1000000000) == 0);
-    REPLAY_MUST(zq_entry_append(&writer, zq_slice(body, sizeof(body))) == 0);
+    MUST(zq_entry_head(&writer, &head, 1000, 1000000000) == 0);
+    MUST(zq_entry_append(&writer, zq_slice(body, sizeof(body))) == 0);
     zq_entry_finish(&writer, true);
     zq_reader_detach(&reader);
 }
@@ -87,10 +87,10 @@ static void hits(unsigned long n, const struct zq_fields *fields, const struct z
         struct zq_entry_info info;
         struct iovec runs[4];
         bool end;
-        REPLAY_MUST(zq_cache_get(cache, &request, 2000, true, &reader, &writer, &forward) ==
+        MUST(zq_cache_get(cache, &request, 2000, true, &reader, &writer, &forward) ==
                     ZQ_CACHE_HIT);
         zq_entry_describe(&reader, 2000, &info);
-        REPLAY_MUST(zq_reader_peek(&reader, runs, 4, &end) == 1 && end);
+        MUST(zq_reader_peek(&reader, runs, 4, &end) == 1 && end);
         zq_reader_advance(&reader, sizeof(body));
         zq_reader_detach(&reader);
     }
@@ -124,7 +124,7 @@ static void policy_request(unsigned long n)
     unsigned traits = 0;
     for (unsigned long i = 0; i < n; i++)
         traits |= zq_policy_request(&browser);
-    REPLAY_MUST(traits == 0);
+    MUST(traits == 0);
 }
 
 static void policy_judge(unsigned long n)
@@ -136,7 +136,7 @@ static void policy_judge(unsigned long n)
                                           .now = 1000000000};
     struct zq_freshness freshness;
     for (unsigned long i = 0; i < n; i++)
-        REPLAY_MUST(zq_policy_judge(&exchange, &freshness) == ZQ_POLICY_STORABLE);
+        MUST(zq_policy_judge(&exchange, &freshness) == ZQ_POLICY_STORABLE);
 }
 
 int main(int argc, char **argv)

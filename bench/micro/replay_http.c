@@ -46,7 +46,7 @@ static void on_writable(struct zq_exchange *exchange)
 
 static void on_done(struct zq_http_server *server, struct zq_exchange *exchange)
 {
-    REPLAY_MUST(exchange->end == ZQ_EXCHANGE_COMPLETE && exchange->status == 200);
+    MUST(exchange->end == ZQ_EXCHANGE_COMPLETE && exchange->status == 200);
     zq_loop_stop(loop);
 }
 
@@ -60,13 +60,13 @@ static void replay(unsigned long n, const char *request, size_t length)
     zq_config_init(&config);
     loop = zq_loop_new();
     struct zq_http_server *server = zq_http_server_new(loop, &config, &handler, NULL);
-    REPLAY_MUST(loop != NULL && server != NULL);
-    REPLAY_MUST(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair) == 0);
+    MUST(loop != NULL && server != NULL);
+    MUST(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair) == 0);
     zq_http_accept(server, pair[0]);
     for (unsigned long i = 0; i < n; i++) {
-        REPLAY_MUST(write(pair[1], request, length) == (ssize_t)length);
+        MUST(write(pair[1], request, length) == (ssize_t)length);
         zq_loop_run(loop);
-        REPLAY_MUST(read(pair[1], answer, sizeof(answer)) > (ssize_t)sizeof(body));
+        MUST(read(pair[1], answer, sizeof(answer)) > (ssize_t)sizeof(body));
     }
     zq_http_server_free(server);
     zq_loop_free(loop);

@@ -50,8 +50,8 @@ static void llhttp_alone(unsigned long n)
     for (unsigned long i = 0; i < n; i++) {
         n_spans = 0;
         llhttp_init(&parser, HTTP_REQUEST, &settings);
-        REPLAY_MUST(llhttp_execute(&parser, request, LENGTH) == HPE_OK);
-        REPLAY_MUST(n_spans == 29);
+        MUST(llhttp_execute(&parser, request, LENGTH) == HPE_OK);
+        MUST(n_spans == 29);
     }
 }
 
@@ -63,21 +63,21 @@ static void strict(unsigned long n)
     struct zq_http_exchange *ex = calloc(1, sizeof(*ex));
 
     zq_config_init(&config);
-    REPLAY_MUST(ex != NULL);
+    MUST(ex != NULL);
     for (unsigned long i = 0; i < n; i++) {
         struct zq_arena arena = ex->pub.arena;
         zq_arena_reset(&arena);
         *ex = (struct zq_http_exchange){.conn = &conn};
         ex->pub.arena = arena;
         conn.scan = (struct zq_head_scan){0};
-        REPLAY_MUST(zq_head_scan(&conn.scan, zq_slice(request, LENGTH), &config) == LENGTH);
+        MUST(zq_head_scan(&conn.scan, zq_slice(request, LENGTH), &config) == LENGTH);
         struct zq_slice head = zq_arena_copy(&ex->pub.arena, zq_slice(request, LENGTH));
         ex->pub.request.method = zq_slice(head.p, conn.scan.method_n);
         ex->pub.request.target = zq_slice(head.p + conn.scan.method_n + 1, conn.scan.target_n);
         ex->pub.request.method_id = ZQ_METHOD_GET;
         ex->pub.request.version_minor = conn.scan.version_minor;
-        REPLAY_MUST(zq_parse_head(ex, (char *)(uintptr_t)head.p, head.n, conn.scan.count) == 0);
-        REPLAY_MUST(zq_message_check(ex) == 0 && ex->pub.request.fields.n == 14);
+        MUST(zq_parse_head(ex, (char *)(uintptr_t)head.p, head.n, conn.scan.count) == 0);
+        MUST(zq_message_check(ex) == 0 && ex->pub.request.fields.n == 14);
     }
     zq_arena_fini(&ex->pub.arena);
     free(ex);

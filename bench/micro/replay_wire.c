@@ -50,7 +50,7 @@ static void encode_request(unsigned long n)
     struct zq_wire_request request = a_request();
     struct zq_buf out = {0};
     for (unsigned long i = 0; i < n; i++) {
-        REPLAY_MUST(zq_wire_encode_request(&out, 1 + (uint32_t)i, &request, ZQ_WIRE_END) == 0);
+        MUST(zq_wire_encode_request(&out, 1 + (uint32_t)i, &request, ZQ_WIRE_END) == 0);
         zq_buf_consume(&out, out.n);
     }
     zq_buf_fini(&out);
@@ -61,7 +61,7 @@ static void encode_response(unsigned long n)
     struct zq_wire_response response = a_response();
     struct zq_buf out = {0};
     for (unsigned long i = 0; i < n; i++) {
-        REPLAY_MUST(zq_wire_encode_response(&out, 1 + (uint32_t)i, &response, ZQ_WIRE_END) == 0);
+        MUST(zq_wire_encode_response(&out, 1 + (uint32_t)i, &response, ZQ_WIRE_END) == 0);
         zq_buf_consume(&out, out.n);
     }
     zq_buf_fini(&out);
@@ -72,13 +72,13 @@ static void decode_request(unsigned long n)
     struct zq_wire_request request = a_request(), back;
     struct zq_buf out = {0};
     struct zq_arena arena = {0};
-    REPLAY_MUST(zq_wire_encode_request(&out, 1, &request, ZQ_WIRE_END) == 0);
+    MUST(zq_wire_encode_request(&out, 1, &request, ZQ_WIRE_END) == 0);
     for (unsigned long i = 0; i < n; i++) {
         struct zq_wire_frame frame;
         size_t used;
         struct zq_slice input = zq_slice(zq_buf_data(&out), out.n);
-        REPLAY_MUST(zq_wire_next(input, ZQ_WIRE_FROM_FRONT, &frame, &used) == 0);
-        REPLAY_MUST(zq_wire_decode_request(frame.payload, &arena, &back) == 0);
+        MUST(zq_wire_next(input, ZQ_WIRE_FROM_FRONT, &frame, &used) == 0);
+        MUST(zq_wire_decode_request(frame.payload, &arena, &back) == 0);
         zq_arena_reset(&arena);
     }
     zq_arena_fini(&arena);
@@ -90,13 +90,13 @@ static void decode_response(unsigned long n)
     struct zq_wire_response response = a_response(), back;
     struct zq_buf out = {0};
     struct zq_arena arena = {0};
-    REPLAY_MUST(zq_wire_encode_response(&out, 1, &response, ZQ_WIRE_END) == 0);
+    MUST(zq_wire_encode_response(&out, 1, &response, ZQ_WIRE_END) == 0);
     for (unsigned long i = 0; i < n; i++) {
         struct zq_wire_frame frame;
         size_t used;
         struct zq_slice input = zq_slice(zq_buf_data(&out), out.n);
-        REPLAY_MUST(zq_wire_next(input, ZQ_WIRE_FROM_WORKER, &frame, &used) == 0);
-        REPLAY_MUST(zq_wire_decode_response(frame.payload, &arena, &back) == 0);
+        MUST(zq_wire_next(input, ZQ_WIRE_FROM_WORKER, &frame, &used) == 0);
+        MUST(zq_wire_decode_response(frame.payload, &arena, &back) == 0);
         zq_arena_reset(&arena);
     }
     zq_arena_fini(&arena);

@@ -3,19 +3,11 @@
 #ifndef ZQ_BENCH_STORE_H
 #define ZQ_BENCH_STORE_H
 
+#include "../must.h"
+
 #include "zq/cache.h"
 
-#include <stdio.h>
-#include <stdlib.h>
 #include <time.h>
-
-#define MUST(condition)                                                                            \
-    do {                                                                                           \
-        if (!(condition)) {                                                                        \
-            fprintf(stderr, "%s:%d: not %s\n", __FILE__, __LINE__, #condition);                    \
-            exit(1);                                                                               \
-        }                                                                                          \
-    } while (0)
 
 #define NOW_S 1000000000
 #define BLOCK "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n"
