@@ -77,6 +77,10 @@ static inline char zq_lower(char c)
 }
 void zq_to_lower(char *p, size_t n); /* in place; ASCII alone, as everywhere */
 
+/* Takes what comes before the next `mark`, or all there is, off `*rest`, and the mark with it.
+ * False where nothing is left. */
+bool zq_slice_next(struct zq_slice *rest, char mark, struct zq_slice *piece);
+
 /* A decimal number without sign or space; ZQ_EINVAL if it is none, ZQ_ELIMIT past `max`. */
 int zq_parse_u64(struct zq_slice s, uint64_t max, uint64_t *out);
 

@@ -145,22 +145,17 @@ static int set_list(const struct row *row, void *field, const char *value,
                     struct zq_config_error *error)
 {
     struct zq_strings *list = field;
-    struct zq_slice rest = zq_slice_str(value);
+    struct zq_slice rest = zq_slice_str(value), member;
     bool any = strchr(row->metavar, '|') == NULL;
 
     if (list->v && list->v[list->n] == default_mark)
         list_clear(list);
-    while (rest.n) {
-        const char *comma = memchr(rest.p, ',', rest.n);
-        size_t n = comma ? (size_t)(comma - rest.p) : rest.n;
-        struct zq_slice member = zq_slice_trim(zq_slice(rest.p, n));
-
+    while (zq_slice_next(&rest, ',', &member)) {
+        member = zq_slice_trim(member);
         if (member.n && !any && !is_listed(row, member))
             return refuse_word(row, value, error);
         if (member.n)
             list_append(list, member);
-        n += comma != NULL;
-        rest = zq_slice(rest.p + n, rest.n - n);
     }
     return 0;
 }

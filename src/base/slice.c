@@ -27,6 +27,18 @@ struct zq_slice zq_slice_trim(struct zq_slice s)
     return s;
 }
 
+bool zq_slice_next(struct zq_slice *rest, char mark, struct zq_slice *piece)
+{
+    if (rest->n == 0)
+        return false;
+    const char *end = memchr(rest->p, mark, rest->n);
+    size_t n = end != NULL ? (size_t)(end - rest->p) : rest->n;
+    size_t used = end != NULL ? n + 1 : n;
+    *piece = zq_slice(rest->p, n);
+    *rest = zq_slice(rest->p + used, rest->n - used);
+    return true;
+}
+
 int zq_parse_u64(struct zq_slice s, uint64_t max, uint64_t *out)
 {
     uint64_t value = 0;

@@ -312,19 +312,14 @@ static void on_item(const struct zq_cache_item *item, void *argument)
 static bool parameter(const struct admin_request *request, struct zq_slice name,
                       struct zq_slice *value)
 {
-    struct zq_slice rest = request->http->query;
+    struct zq_slice rest = request->http->query, pair;
 
-    while (rest.n > 0) {
-        const char *end = memchr(rest.p, '&', rest.n);
-        size_t n = end != NULL ? (size_t)(end - rest.p) : rest.n;
-        if (n > name.n && memcmp(rest.p, name.p, name.n) == 0 && rest.p[name.n] == '=') {
-            *value = zq_slice(rest.p + name.n + 1, n - name.n - 1);
+    while (zq_slice_next(&rest, '&', &pair))
+        if (pair.n > name.n && memcmp(pair.p, name.p, name.n) == 0 && pair.p[name.n] == '=') {
+            *value = zq_slice(pair.p + name.n + 1, pair.n - name.n - 1);
             *value = zq_http_decode_path(*value, request->arena);
             return true;
         }
-        n += end != NULL;
-        rest = zq_slice(rest.p + n, rest.n - n);
-    }
     return false;
 }
 

@@ -34,24 +34,15 @@ static void tell_super(struct front *front)
     zq_buf_fini(&text);
 }
 
-static struct zq_slice take_line(struct zq_slice *text)
-{
-    const char *end = memchr(text->p, '\n', text->n);
-    size_t n = end != NULL ? (size_t)(end - text->p) : text->n, skip = n + (end != NULL);
-    struct zq_slice line = zq_slice(text->p, n);
-
-    *text = zq_slice(text->p + skip, text->n - skip);
-    return line;
-}
-
 const char *operator_restore(struct front *front, struct zq_slice state)
 {
     const struct zq_strings *rules = &front->config->cache_bypass;
+    struct zq_slice line;
 
-    if (state.n > 0) {
-        zq_cache_switch(front->cache, zq_slice_eq(take_line(&state), ZQ_SLICE("on")));
-        while (state.n > 0)
-            zq_cache_bypass(front->cache, take_line(&state));
+    if (zq_slice_next(&state, '\n', &line)) {
+        zq_cache_switch(front->cache, zq_slice_eq(line, ZQ_SLICE("on")));
+        while (zq_slice_next(&state, '\n', &line))
+            zq_cache_bypass(front->cache, line);
         return NULL;
     }
     for (size_t i = 0; i < rules->n; i++)

@@ -2,19 +2,6 @@
 
 #include <stdlib.h>
 
-/* Takes what comes before the next `mark` off `*rest`; false at the end. */
-static bool take_piece(struct zq_slice *rest, char mark, struct zq_slice *piece)
-{
-    if (rest->n == 0)
-        return false;
-    const char *end = memchr(rest->p, mark, rest->n);
-    size_t n = end != NULL ? (size_t)(end - rest->p) : rest->n;
-    *piece = zq_slice(rest->p, n);
-    size_t used = end != NULL ? n + 1 : n;
-    *rest = zq_slice(rest->p + used, rest->n - used);
-    return true;
-}
-
 static struct zq_slice name_of(struct zq_slice pair)
 {
     const char *equals = pair.n > 0 ? memchr(pair.p, '=', pair.n) : NULL;
@@ -135,7 +122,7 @@ int key_rule_query(const struct zq_key_rule *rule, struct zq_slice query, struct
     *out = query;
     if (!rule->has_query && rule->ignore_query.n == 0)
         return 0;
-    while (take_piece(&rest, '&', &pair)) {
+    while (zq_slice_next(&rest, '&', &pair)) {
         if (pair.n == 0)
             continue;
         if (++seen > KEY_RULE_PARAMETERS_MAX)
@@ -180,7 +167,7 @@ static char *put_cookies(char *to, const char *start, const struct zq_fields *fi
 {
     for (size_t i = 0; i < fields->n; i++) {
         struct zq_slice rest = fields->v[i].value, pair;
-        while (is_cookie(&fields->v[i]) && take_piece(&rest, ';', &pair)) {
+        while (is_cookie(&fields->v[i]) && zq_slice_next(&rest, ';', &pair)) {
             pair = zq_slice_trim(pair);
             if (!zq_slice_eq(zq_slice_trim(name_of(pair)), name))
                 continue;

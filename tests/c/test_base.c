@@ -100,6 +100,26 @@ static void splits_lists(void **state)
     assert_false(zq_list_next(&list, &member));
 }
 
+static void takes_pieces(void **state)
+{
+    struct zq_slice rest = ZQ_SLICE("a;;b;"), piece;
+
+    (void)state;
+    assert_true(zq_slice_next(&rest, ';', &piece));
+    assert_slice(piece, "a");
+    assert_true(zq_slice_next(&rest, ';', &piece));
+    assert_slice(piece, "");
+    assert_true(zq_slice_next(&rest, ';', &piece));
+    assert_slice(piece, "b");
+    assert_false(zq_slice_next(&rest, ';', &piece));
+    rest = ZQ_SLICE("all");
+    assert_true(zq_slice_next(&rest, ';', &piece));
+    assert_slice(piece, "all");
+    assert_false(zq_slice_next(&rest, ';', &piece));
+    rest = (struct zq_slice){0};
+    assert_false(zq_slice_next(&rest, ';', &piece));
+}
+
 static void finds_repeated_fields_in_order(void **state)
 {
     struct zq_field v[] = {
@@ -209,6 +229,7 @@ int main(void)
         cmocka_unit_test(lowers_ascii_in_place),
         cmocka_unit_test(reads_decimal_numbers),
         cmocka_unit_test(splits_lists),
+        cmocka_unit_test(takes_pieces),
         cmocka_unit_test(finds_repeated_fields_in_order),
         cmocka_unit_test(buffers_keep_bytes_in_order),
         cmocka_unit_test(buffers_print),
