@@ -81,6 +81,10 @@ void zq_to_lower(char *p, size_t n); /* in place; ASCII alone, as everywhere */
  * False where nothing is left. */
 bool zq_slice_next(struct zq_slice *rest, char mark, struct zq_slice *piece);
 
+/* Is the text that `n` pieces make, one behind the other, as the pattern says? `*` stands for any
+ * run of bytes. Each byte is looked at as often as the pattern is long, at the most. */
+bool zq_glob(struct zq_slice pattern, const struct zq_slice *pieces, size_t n);
+
 /* A decimal number without sign or space; ZQ_EINVAL if it is none, ZQ_ELIMIT past `max`. */
 int zq_parse_u64(struct zq_slice s, uint64_t max, uint64_t *out);
 

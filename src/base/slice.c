@@ -39,6 +39,54 @@ bool zq_slice_next(struct zq_slice *rest, char mark, struct zq_slice *piece)
     return true;
 }
 
+/* A byte of a text in pieces; behind the last one `piece` is `end`. */
+struct place {
+    const struct zq_slice *piece, *end;
+    size_t i;
+};
+
+static void skip_to_byte(struct place *at)
+{
+    while (at->piece < at->end && at->i == at->piece->n) {
+        at->piece++;
+        at->i = 0;
+    }
+}
+
+static void step(struct place *at)
+{
+    at->i++;
+    skip_to_byte(at);
+}
+
+/* Goes back to the last star only: what an earlier one could take as well, this one can. */
+bool zq_glob(struct zq_slice pattern, const struct zq_slice *pieces, size_t n)
+{
+    struct place at = {pieces, pieces + n, 0}, from;
+    size_t p = 0, star = SIZE_MAX;
+
+    skip_to_byte(&at);
+    from = at;
+    while (at.piece < at.end) {
+        if (p < pattern.n && pattern.p[p] == '*') {
+            star = p++;
+            from = at;
+        } else if (p < pattern.n && pattern.p[p] == at.piece->p[at.i]) {
+            p++;
+            step(&at);
+        } else if (star != SIZE_MAX) {
+            p = star + 1;
+            step(&from);
+            at = from;
+        } else {
+            return false;
+        }
+    }
+    while (p < pattern.n && pattern.p[p] == '*')
+        p++;
+    return p == pattern.n;
+}
+
 int zq_parse_u64(struct zq_slice s, uint64_t max, uint64_t *out)
 {
     uint64_t value = 0;

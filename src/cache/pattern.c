@@ -173,59 +173,25 @@ void zq_pattern_free(struct zq_pattern *pattern)
 
 /* ---- comparing ---- */
 
-/* A key read as `scheme://host/path`, without copying it; or its target alone. */
-struct subject {
-    struct zq_url url;
-    size_t head; /* length of `scheme://host` */
-    size_t n;
-};
-
-static char at(const struct subject *s, size_t i)
+/* A key is read as `scheme://host/path`, without copying it; or its target alone. */
+static bool glob_matches(const struct zq_pattern *pattern, const struct zq_url *key)
 {
-    if (i >= s->head)
-        return s->url.target.p[i - s->head];
-    if (i < s->url.scheme.n)
-        return s->url.scheme.p[i];
-    i -= s->url.scheme.n;
-    return i < 3 ? "://"[i] : s->url.host.p[i - 3];
-}
+    const struct zq_slice text = zq_slice(pattern->text, pattern->n);
+    const struct zq_slice pieces[] = {key->scheme, ZQ_SLICE("://"), key->host, key->target};
 
-/* Goes back to the last star only: what an earlier one could take as well, this one can. */
-static bool glob_match(struct zq_slice glob, const struct subject *s)
-{
-    size_t g = 0, i = 0, star = SIZE_MAX, from = 0;
-
-    while (i < s->n) {
-        if (g < glob.n && glob.p[g] == '*') {
-            star = g++;
-            from = i;
-        } else if (g < glob.n && glob.p[g] == at(s, i)) {
-            g++;
-            i++;
-        } else if (star != SIZE_MAX) {
-            g = star + 1;
-            i = ++from;
-        } else {
-            return false;
-        }
-    }
-    while (g < glob.n && glob.p[g] == '*')
-        g++;
-    return g == glob.n;
+    return pattern->any_host ? zq_glob(text, &key->target, 1)
+                             : zq_glob(text, pieces, ZQ_ARRAY_SIZE(pieces));
 }
 
 bool zq_pattern_match(const struct zq_pattern *pattern, struct zq_slice key)
 {
     struct zq_slice text = zq_slice(pattern->text, pattern->n), against = key;
-    struct subject s = {.url = zq_url_of_key(key)};
+    struct zq_url url = zq_url_of_key(key);
 
-    if (pattern->kind == ZQ_PURGE_GLOB) {
-        s.head = pattern->any_host ? 0 : s.url.scheme.n + 3 + s.url.host.n;
-        s.n = s.head + s.url.target.n;
-        return glob_match(text, &s);
-    }
+    if (pattern->kind == ZQ_PURGE_GLOB)
+        return glob_matches(pattern, &url);
     if (pattern->any_host)
-        against = s.url.target;
+        against = url.target;
     if (against.n < text.n || (pattern->kind == ZQ_PURGE_URL && against.n != text.n))
         return false;
     return memcmp(against.p, text.p, text.n) == 0;

@@ -47,37 +47,12 @@ static struct zq_slice decode(struct zq_slice name, struct zq_arena *arena)
     return zq_slice(out, n);
 }
 
-/* `*` stands for any run of bytes. No more than one step back: linear in the pattern for each byte.
- */
-static bool glob(struct zq_slice pattern, struct zq_slice s)
-{
-    size_t p = 0, i = 0, star = SIZE_MAX, from = 0;
-
-    while (i < s.n) {
-        if (p < pattern.n && pattern.p[p] == '*') {
-            star = p++;
-            from = i;
-        } else if (p < pattern.n && pattern.p[p] == s.p[i]) {
-            p++;
-            i++;
-        } else if (star != SIZE_MAX) {
-            p = star + 1;
-            i = ++from;
-        } else {
-            return false;
-        }
-    }
-    while (p < pattern.n && pattern.p[p] == '*')
-        p++;
-    return p == pattern.n;
-}
-
 static bool counts(const struct zq_key_rule *rule, struct zq_slice name)
 {
     if (rule->has_query)
         return is_listed(&rule->query, name);
     for (size_t i = 0; i < rule->ignore_query.n; i++)
-        if (glob(rule->ignore_query.v[i], name))
+        if (zq_glob(rule->ignore_query.v[i], &name, 1))
             return false;
     return true;
 }

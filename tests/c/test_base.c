@@ -120,6 +120,38 @@ static void takes_pieces(void **state)
     assert_false(zq_slice_next(&rest, ';', &piece));
 }
 
+/* However the text is cut into pieces. */
+static void expect_glob(const char *pattern, const char *text, bool matches)
+{
+    const size_t n = strlen(text);
+
+    for (size_t i = 0; i <= n; i++)
+        for (size_t k = i; k <= n; k++) {
+            const struct zq_slice pieces[] = {{text, i}, {text + i, k - i}, {text + k, n - k}};
+            if (zq_glob(zq_slice_str(pattern), pieces, 3) != matches)
+                fail_msg("%s, %s cut at %zu and %zu", pattern, text, i, k);
+        }
+}
+
+static void globs_match_over_pieces(void **state)
+{
+    (void)state;
+    expect_glob("", "", true);
+    expect_glob("*", "", true);
+    expect_glob("**", "ab", true);
+    expect_glob("", "a", false);
+    expect_glob("ab", "ab", true);
+    expect_glob("ab", "abc", false);
+    expect_glob("abc", "ab", false);
+    expect_glob("*b", "abab", true);
+    expect_glob("a*", "ba", false);
+    expect_glob("a*b*c", "aXbYbZc", true);
+    expect_glob("*ab*ab", "abcab", true);
+    expect_glob("*ab*ab", "ab", false);
+    expect_glob("*aab", "aaaab", true);
+    expect_glob("*aab*x", "aaaaby", false);
+}
+
 static void finds_repeated_fields_in_order(void **state)
 {
     struct zq_field v[] = {
@@ -230,6 +262,7 @@ int main(void)
         cmocka_unit_test(reads_decimal_numbers),
         cmocka_unit_test(splits_lists),
         cmocka_unit_test(takes_pieces),
+        cmocka_unit_test(globs_match_over_pieces),
         cmocka_unit_test(finds_repeated_fields_in_order),
         cmocka_unit_test(buffers_keep_bytes_in_order),
         cmocka_unit_test(buffers_print),
