@@ -209,5 +209,7 @@ bool zq_host_valid(struct zq_slice host);
 /* Percent-decodes `path` (RFC 3986 2.1) into the arena; returns `path` itself where nothing is
  * escaped. Invalid escapes stay as they are. p is NULL when out of memory. */
 struct zq_slice zq_http_decode_path(struct zq_slice path, struct zq_arena *arena);
+/* The same of a name or value in a query, as applications read forms: `+` is a space, too. */
+struct zq_slice zq_http_decode_form(struct zq_slice text, struct zq_arena *arena);
 
 #endif

@@ -1,5 +1,7 @@
 #include "front/key_rule.h"
 
+#include "zq/http.h"
+
 #include <stdlib.h>
 
 static struct zq_slice name_of(struct zq_slice pair)
@@ -18,34 +20,6 @@ static bool is_listed(const struct zq_slices *list, struct zq_slice name)
 }
 
 /* ---- the query ---- */
-
-static int hex_value(char c)
-{
-    c = zq_lower(c);
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-/* As applications decode a form's names; p is NULL when out of memory. */
-static struct zq_slice decode(struct zq_slice name, struct zq_arena *arena)
-{
-    if (name.n == 0 || (memchr(name.p, '%', name.n) == NULL && memchr(name.p, '+', name.n) == NULL))
-        return name;
-    char *out = zq_arena_alloc(arena, name.n);
-    size_t n = 0;
-    for (size_t i = 0; i < name.n && out != NULL; i++) {
-        bool escape = name.p[i] == '%' && name.n - i >= 3 && hex_value(name.p[i + 1]) >= 0 &&
-                      hex_value(name.p[i + 2]) >= 0;
-        if (escape) {
-            out[n++] = (char)(hex_value(name.p[i + 1]) << 4 | hex_value(name.p[i + 2]));
-            i += 2;
-        } else {
-            out[n++] = name.p[i] == '+' ? ' ' : name.p[i];
-        }
-    }
-    return zq_slice(out, n);
-}
 
 static bool counts(const struct zq_key_rule *rule, struct zq_slice name)
 {
@@ -102,7 +76,7 @@ int key_rule_query(const struct zq_key_rule *rule, struct zq_slice query, struct
             continue;
         if (++seen > KEY_RULE_PARAMETERS_MAX)
             return 0;
-        struct zq_slice name = decode(name_of(pair), arena);
+        struct zq_slice name = zq_http_decode_form(name_of(pair), arena);
         if (name.p == NULL)
             return ZQ_ENOMEM;
         if (counts(rule, name))

@@ -162,7 +162,7 @@ bool zq_host_valid(struct zq_slice host)
     return is_port(zq_slice(end, (size_t)(host.p + host.n - end)));
 }
 
-/* ---- the path ---- */
+/* ---- escapes ---- */
 
 static bool is_escape(struct zq_slice s, size_t i)
 {
@@ -170,21 +170,35 @@ static bool is_escape(struct zq_slice s, size_t i)
            zq_char_is(s.p[i + 2], ZQ_CHAR_HEX);
 }
 
-struct zq_slice zq_http_decode_path(struct zq_slice path, struct zq_arena *arena)
+/* `plus`: what a `+` stands for. */
+static struct zq_slice decode(struct zq_slice s, char plus, struct zq_arena *arena)
 {
-    if (path.n == 0 || memchr(path.p, '%', path.n) == NULL)
-        return path;
-    char *out = zq_arena_alloc(arena, path.n);
+    char *out = zq_arena_alloc(arena, s.n);
     size_t n = 0;
     if (out == NULL)
         return (struct zq_slice){0};
-    for (size_t i = 0; i < path.n; i++) {
-        if (is_escape(path, i)) {
-            out[n++] = (char)(zq_hex_value(path.p[i + 1]) << 4 | zq_hex_value(path.p[i + 2]));
+    for (size_t i = 0; i < s.n; i++) {
+        if (is_escape(s, i)) {
+            out[n++] = (char)(zq_hex_value(s.p[i + 1]) << 4 | zq_hex_value(s.p[i + 2]));
             i += 2;
         } else {
-            out[n++] = path.p[i];
+            out[n++] = s.p[i] == '+' ? plus : s.p[i];
         }
     }
     return zq_slice(out, n);
+}
+
+static bool holds(struct zq_slice s, char c)
+{
+    return s.n > 0 && memchr(s.p, c, s.n) != NULL;
+}
+
+struct zq_slice zq_http_decode_path(struct zq_slice path, struct zq_arena *arena)
+{
+    return holds(path, '%') ? decode(path, '+', arena) : path;
+}
+
+struct zq_slice zq_http_decode_form(struct zq_slice text, struct zq_arena *arena)
+{
+    return holds(text, '%') || holds(text, '+') ? decode(text, ' ', arena) : text;
 }

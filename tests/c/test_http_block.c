@@ -317,6 +317,17 @@ static void paths(void **state)
     zq_arena_fini(&arena);
 }
 
+static void forms(void **state)
+{
+    struct zq_arena arena = {0};
+    struct zq_slice plain = ZQ_SLICE("a");
+    (void)state;
+    assert_true(zq_slice_eq(zq_http_decode_form(ZQ_SLICE("a+b%2B%20"), &arena), ZQ_SLICE("a b+ ")));
+    assert_true(zq_slice_eq(zq_http_decode_form(ZQ_SLICE("+%"), &arena), ZQ_SLICE(" %")));
+    assert_ptr_equal(zq_http_decode_form(plain, &arena).p, plain.p);
+    zq_arena_fini(&arena);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, quiet, done)
 
 int main(void)
@@ -337,6 +348,7 @@ int main(void)
         TEST(reasons),
         TEST(every_status_is_explained),
         TEST(paths),
+        TEST(forms),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
