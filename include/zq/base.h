@@ -6,6 +6,7 @@
 #ifndef ZQ_BASE_H
 #define ZQ_BASE_H
 
+#include <stdarg.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -120,6 +121,8 @@ static inline void zq_buf_commit(struct zq_buf *b, size_t n)
 }
 int zq_buf_append(struct zq_buf *b, const void *p, size_t n); /* 0 or ZQ_ENOMEM */
 int zq_buf_printf(struct zq_buf *b, const char *format, ...) __attribute__((format(printf, 2, 3)));
+int zq_buf_vprintf(struct zq_buf *b, const char *format, va_list arguments)
+    __attribute__((format(printf, 2, 0)));
 void zq_buf_consume(struct zq_buf *b, size_t n); /* from the front */
 static inline char *zq_buf_data(const struct zq_buf *b)
 {

@@ -76,16 +76,16 @@ int zq_buf_append(struct zq_buf *b, const void *p, size_t n)
     return 0;
 }
 
-int zq_buf_printf(struct zq_buf *b, const char *format, ...)
+int zq_buf_vprintf(struct zq_buf *b, const char *format, va_list arguments)
 {
     for (size_t room = 128;;) {
         char *to = zq_buf_reserve(b, room);
         if (to == NULL)
             return ZQ_ENOMEM;
-        va_list arguments;
-        va_start(arguments, format);
-        int n = vsnprintf(to, room, format, arguments);
-        va_end(arguments);
+        va_list again;
+        va_copy(again, arguments);
+        int n = vsnprintf(to, room, format, again);
+        va_end(again);
         if (n < 0)
             return ZQ_EINVAL;
         if ((size_t)n < room) {
@@ -94,6 +94,16 @@ int zq_buf_printf(struct zq_buf *b, const char *format, ...)
         }
         room = (size_t)n + 1;
     }
+}
+
+int zq_buf_printf(struct zq_buf *b, const char *format, ...)
+{
+    va_list arguments;
+
+    va_start(arguments, format);
+    int error = zq_buf_vprintf(b, format, arguments);
+    va_end(arguments);
+    return error;
 }
 
 void zq_buf_consume(struct zq_buf *b, size_t n)

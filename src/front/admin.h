@@ -37,6 +37,15 @@ struct admin_reply {
 
 void admin_answer(struct front *front, const struct admin_request *request,
                   struct admin_reply *reply);
+
+/* ---- writing it (admin_text.c) ---- */
+
+/* Each appends to the text, or notes that there was no memory. */
+void admin_put(struct admin_reply *reply, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+void admin_put_slice(struct admin_reply *reply, struct zq_slice s);
+void admin_put_string(struct admin_reply *reply, struct zq_slice s); /* as JSON, with its quotes */
+/* The status and, in place of what was written, `what: why`. */
 void admin_fail(const struct admin_request *request, struct admin_reply *reply, unsigned status,
                 const char *what, const char *why);
 

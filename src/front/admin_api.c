@@ -8,58 +8,10 @@
 #include "zq/log.h"
 
 #include <inttypes.h>
-#include <stdarg.h>
 #include <stdio.h>
 
 #define PURGES_MAX 1000 /* in one request */
 #define LIST_MOST 1000  /* items of one answer, about */
-
-/* ---- writing ---- */
-
-static void put(struct admin_reply *reply, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
-
-static void put(struct admin_reply *reply, const char *format, ...)
-{
-    char text[512];
-    va_list arguments;
-
-    va_start(arguments, format);
-    int n = vsnprintf(text, sizeof(text), format, arguments);
-    va_end(arguments);
-    if (zq_buf_append(&reply->text, text, (size_t)n < sizeof(text) ? (size_t)n : sizeof(text)) < 0)
-        reply->no_memory = true;
-}
-
-static void put_slice(struct admin_reply *reply, struct zq_slice s)
-{
-    if (s.n > 0 && zq_buf_append(&reply->text, s.p, s.n) < 0)
-        reply->no_memory = true;
-}
-
-static void put_string(struct admin_reply *reply, struct zq_slice s)
-{
-    if (json_put(&reply->text, s) < 0)
-        reply->no_memory = true;
-}
-
-void admin_fail(const struct admin_request *request, struct admin_reply *reply, unsigned status,
-                const char *what, const char *why)
-{
-    char text[256];
-
-    snprintf(text, sizeof(text), "%s: %s", what, why);
-    reply->status = status;
-    zq_buf_consume(&reply->text, reply->text.n);
-    if (!request->plain)
-        put(reply, "{\"error\": ");
-    if (request->plain)
-        put(reply, "%s\n", text);
-    else
-        put_string(reply, zq_slice_str(text));
-    if (!request->plain)
-        put(reply, "}\n");
-}
 
 /* ---- purging ---- */
 
@@ -86,23 +38,23 @@ static void purge_all(struct front *front, const struct admin_request *request,
         return;
     reply->status = 200;
     if (!request->plain)
-        put(reply, "{\"purges\": [");
+        admin_put(reply, "{\"purges\": [");
     for (size_t i = 0; i < n; i++) {
         if (front_purge(&front->threads[0], &purges[i], &number) < 0) {
             admin_fail(request, reply, 503, "purge", "too many purges are under way; try again");
             return;
         }
         if (!request->plain) {
-            put(reply, "%s%" PRIu64, i > 0 ? ", " : "", number);
+            admin_put(reply, "%s%" PRIu64, i > 0 ? ", " : "", number);
             continue;
         }
-        put(reply, "%" PRIu64 " %s%s ", number, purges[i].soft ? "soft " : "",
-            zq_purge_word(purges[i].kind));
-        put_slice(reply, purges[i].text);
-        put(reply, "\n");
+        admin_put(reply, "%" PRIu64 " %s%s ", number, purges[i].soft ? "soft " : "",
+                  zq_purge_word(purges[i].kind));
+        admin_put_slice(reply, purges[i].text);
+        admin_put(reply, "\n");
     }
     if (!request->plain)
-        put(reply, "]}\n");
+        admin_put(reply, "]}\n");
 }
 
 struct gathered {
@@ -219,12 +171,12 @@ static void on_stat(struct front *front, const struct admin_request *request,
     if (!request->plain) {
         if (front_stat_json(front, &reply->text) < 0)
             reply->no_memory = true;
-        put(reply, "\n");
+        admin_put(reply, "\n");
         return;
     }
     zq_cache_stat(front->cache, &stat);
-    put(reply, "%-16s %s\n", "cache", stat.on ? "on" : "off");
-#define X(name) put(reply, "%-16s %" PRIu64 "\n", #name, stat.name);
+    admin_put(reply, "%-16s %s\n", "cache", stat.on ? "on" : "off");
+#define X(name) admin_put(reply, "%-16s %" PRIu64 "\n", #name, stat.name);
     ZQ_CACHE_STATS(X)
 #undef X
 }
@@ -249,52 +201,53 @@ static void put_url(struct listing *l, const struct zq_cache_item *item)
     if (error < 0)
         l->reply->no_memory = true;
     else if (l->request->plain)
-        put_slice(l->reply, zq_slice(zq_buf_data(&url), url.n));
+        admin_put_slice(l->reply, zq_slice(zq_buf_data(&url), url.n));
     else
-        put_string(l->reply, zq_slice(zq_buf_data(&url), url.n));
+        admin_put_string(l->reply, zq_slice(zq_buf_data(&url), url.n));
     zq_buf_fini(&url);
 }
 
 static void put_line(struct listing *l, const struct zq_cache_item *item)
 {
-    put(l->reply, "%u %10" PRIu64 " %6" PRId64 " %6" PRId64 "%s ", item->status, item->bytes,
-        item->age_s, item->remaining_s, item->purged_softly ? " purged" : "");
+    admin_put(l->reply, "%u %10" PRIu64 " %6" PRId64 " %6" PRId64 "%s ", item->status, item->bytes,
+              item->age_s, item->remaining_s, item->purged_softly ? " purged" : "");
     put_url(l, item);
     for (size_t i = 0; i < zq_tags_count(item->tags); i++) {
-        put(l->reply, i == 0 ? " [" : " ");
-        put_slice(l->reply, zq_tags_at(item->tags, i));
+        admin_put(l->reply, i == 0 ? " [" : " ");
+        admin_put_slice(l->reply, zq_tags_at(item->tags, i));
     }
     if (zq_tags_count(item->tags) > 0)
-        put(l->reply, "]");
+        admin_put(l->reply, "]");
     for (int i = 0; i < ZQ_CODING_COUNT; i++)
         if (item->coded_bytes[i] > 0)
-            put(l->reply, " %s=%" PRIu64, zq_coding_word((enum zq_coding)i), item->coded_bytes[i]);
-    put(l->reply, "\n");
+            admin_put(l->reply, " %s=%" PRIu64, zq_coding_word((enum zq_coding)i),
+                      item->coded_bytes[i]);
+    admin_put(l->reply, "\n");
 }
 
 static void put_object(struct listing *l, const struct zq_cache_item *item)
 {
-    put(l->reply, "%s\n {\"url\": ", l->n > 0 ? "," : "");
+    admin_put(l->reply, "%s\n {\"url\": ", l->n > 0 ? "," : "");
     put_url(l, item);
-    put(l->reply,
-        ", \"status\": %u, \"bytes\": %" PRIu64 ", \"age\": %" PRId64 ", \"ttl\": %" PRId64
-        ", \"purged\": %s, \"tags\": [",
-        item->status, item->bytes, item->age_s, item->remaining_s,
-        item->purged_softly ? "true" : "false");
+    admin_put(l->reply,
+              ", \"status\": %u, \"bytes\": %" PRIu64 ", \"age\": %" PRId64 ", \"ttl\": %" PRId64
+              ", \"purged\": %s, \"tags\": [",
+              item->status, item->bytes, item->age_s, item->remaining_s,
+              item->purged_softly ? "true" : "false");
     for (size_t i = 0; i < zq_tags_count(item->tags); i++) {
-        put(l->reply, i > 0 ? ", " : "");
-        put_string(l->reply, zq_tags_at(item->tags, i));
+        admin_put(l->reply, i > 0 ? ", " : "");
+        admin_put_string(l->reply, zq_tags_at(item->tags, i));
     }
-    put(l->reply, "], \"codings\": {");
+    admin_put(l->reply, "], \"codings\": {");
     bool any = false;
     for (int i = 0; i < ZQ_CODING_COUNT; i++) {
         if (item->coded_bytes[i] == 0)
             continue;
-        put(l->reply, "%s\"%s\": %" PRIu64, any ? ", " : "", zq_coding_word((enum zq_coding)i),
-            item->coded_bytes[i]);
+        admin_put(l->reply, "%s\"%s\": %" PRIu64, any ? ", " : "",
+                  zq_coding_word((enum zq_coding)i), item->coded_bytes[i]);
         any = true;
     }
-    put(l->reply, "}}");
+    admin_put(l->reply, "}}");
 }
 
 static void on_item(const struct zq_cache_item *item, void *argument)
@@ -327,18 +280,18 @@ static void begin_list(struct listing *l)
 {
     l->reply->status = 200;
     if (!l->request->plain)
-        put(l->reply, "{\"responses\": [");
+        admin_put(l->reply, "{\"responses\": [");
 }
 
 static void end_list(struct listing *l)
 {
     if (l->request->plain)
         return;
-    put(l->reply, "], \"next\": ");
+    admin_put(l->reply, "], \"next\": ");
     if (l->reply->more)
-        put(l->reply, "%" PRIu64 "}\n", l->reply->next);
+        admin_put(l->reply, "%" PRIu64 "}\n", l->reply->next);
     else
-        put(l->reply, "null}\n");
+        admin_put(l->reply, "null}\n");
 }
 
 /* A part of the whole: an answer takes no longer than some hundred steps. */
@@ -393,9 +346,9 @@ static void on_switch(struct front *front, const struct admin_request *request,
     operator_switch(front, on);
     reply->status = 200;
     if (request->plain)
-        put(reply, "the cache is %s\n", on ? "on" : "off");
+        admin_put(reply, "the cache is %s\n", on ? "on" : "off");
     else
-        put(reply, "{\"on\": %s}\n", on ? "true" : "false");
+        admin_put(reply, "{\"on\": %s}\n", on ? "true" : "false");
 }
 
 static void on_on(struct front *front, const struct admin_request *request,

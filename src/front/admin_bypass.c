@@ -61,46 +61,35 @@ void operator_switch(struct front *front, bool on)
 /* ---- what is answered ---- */
 
 struct listing {
-    const struct admin_request *request;
-    struct zq_buf text;
+    struct admin_reply *reply;
+    bool plain;
     size_t n;
-    bool no_memory;
 };
-
-static void put(struct listing *l, const char *text)
-{
-    if (zq_buf_append(&l->text, text, strlen(text)) < 0)
-        l->no_memory = true;
-}
 
 static void put_rule(struct zq_slice text, void *argument)
 {
     struct listing *l = argument;
-    int error;
 
-    if (l->request->plain) {
-        error = zq_buf_append(&l->text, text.p, text.n);
-        put(l, "\n");
+    if (l->plain) {
+        admin_put_slice(l->reply, text);
+        admin_put(l->reply, "\n");
     } else {
-        put(l, l->n++ > 0 ? ", " : "");
-        error = json_put(&l->text, text);
+        admin_put(l->reply, l->n++ > 0 ? ", " : "");
+        admin_put_string(l->reply, text);
     }
-    l->no_memory |= error < 0;
 }
 
 void admin_on_bypass(struct front *front, const struct admin_request *request,
                      struct admin_reply *reply)
 {
-    struct listing l = {.request = request};
+    struct listing l = {.reply = reply, .plain = request->plain};
 
+    reply->status = 200;
     if (!request->plain)
-        put(&l, "{\"bypass\": [");
+        admin_put(reply, "{\"bypass\": [");
     zq_cache_bypasses(front->cache, put_rule, &l);
     if (!request->plain)
-        put(&l, "]}\n");
-    reply->status = 200;
-    reply->text = l.text;
-    reply->no_memory |= l.no_memory;
+        admin_put(reply, "]}\n");
 }
 
 /* The body's patterns; false when it was answered. */

@@ -1,33 +1,15 @@
 #include "front/admin_routes.h"
 
-#include "front/json.h"
 #include "front/routes.h"
 
 #include <inttypes.h>
 
 struct listing {
     const struct front *front;
-    struct zq_buf *out;
+    struct admin_reply *reply;
     const struct route_table *table;
-    bool plain, no_memory;
+    bool plain;
 };
-
-static void put(struct listing *l, struct zq_slice text)
-{
-    if (text.n > 0 && zq_buf_append(l->out, text.p, text.n) < 0)
-        l->no_memory = true;
-}
-
-static void put_text(struct listing *l, const char *text)
-{
-    put(l, zq_slice_str(text));
-}
-
-static void put_string(struct listing *l, struct zq_slice text)
-{
-    if (json_put(l->out, text) < 0)
-        l->no_memory = true;
-}
 
 /* ---- the counters of all threads ---- */
 
@@ -55,23 +37,18 @@ static struct sums sums_of(const struct listing *l, size_t index)
 
 static void put_sums(struct listing *l, const struct sums *sums)
 {
-    int error = 0;
 #define X(name)                                                                                    \
-    if (error == 0)                                                                                \
-        error = zq_buf_printf(l->out, l->plain ? "  " #name "=%llu" : ", \"" #name "\": %llu",     \
-                              sums->name);
+    admin_put(l->reply, l->plain ? "  " #name "=%llu" : ", \"" #name "\": %llu", sums->name);
     ROUTE_COUNTS(X)
 #undef X
-    l->no_memory |= error < 0;
     if (l->plain && sums->reason != NULL) {
-        put_text(l, "  reason=");
-        put_text(l, sums->reason);
+        admin_put(l->reply, "  reason=%s", sums->reason);
     } else if (!l->plain) {
-        put_text(l, ", \"reason\": ");
+        admin_put(l->reply, ", \"reason\": ");
         if (sums->reason != NULL)
-            put_string(l, zq_slice_str(sums->reason));
+            admin_put_string(l->reply, zq_slice_str(sums->reason));
         else
-            put_text(l, "null");
+            admin_put(l->reply, "null");
     }
 }
 
@@ -81,17 +58,15 @@ static void put_list(struct listing *l, const char *name, const struct zq_slices
 {
     if (l->plain && !given)
         return;
-    put_text(l, l->plain ? "  " : ", \"");
-    put_text(l, name);
-    put_text(l, l->plain ? "=" : given ? "\": [" : "\": null");
+    admin_put(l->reply, l->plain ? "  %s=" : given ? ", \"%s\": [" : ", \"%s\": null", name);
     for (size_t i = 0; i < list->n; i++) {
-        put_text(l, i == 0 ? "" : l->plain ? "," : ", ");
+        admin_put(l->reply, i == 0 ? "" : l->plain ? "," : ", ");
         if (l->plain)
-            put(l, list->v[i]);
+            admin_put_slice(l->reply, list->v[i]);
         else
-            put_string(l, list->v[i]);
+            admin_put_string(l->reply, list->v[i]);
     }
-    put_text(l, l->plain || !given ? "" : "]");
+    admin_put(l->reply, l->plain || !given ? "" : "]");
 }
 
 static void put_rule(struct listing *l, const struct zq_key_rule *rule)
@@ -106,31 +81,28 @@ static void put_rule(struct listing *l, const struct zq_key_rule *rule)
 
 static void put_plain(struct listing *l, const struct zq_route *r, const struct sums *sums)
 {
-    put(l, r->methods);
-    put_text(l, "  ");
-    put(l, r->path);
-    put_text(l, "  ");
-    put_text(l, zq_route_word(r->kind));
+    admin_put_slice(l->reply, r->methods);
+    admin_put(l->reply, "  ");
+    admin_put_slice(l->reply, r->path);
+    admin_put(l->reply, "  %s", zq_route_word(r->kind));
     put_rule(l, &r->rule);
-    put_text(l, "  ");
-    put(l, r->why);
+    admin_put(l->reply, "  ");
+    admin_put_slice(l->reply, r->why);
     put_sums(l, sums);
-    put_text(l, "\n");
+    admin_put(l->reply, "\n");
 }
 
 static void put_object(struct listing *l, const struct zq_route *r, const struct sums *sums)
 {
-    put_text(l, "\n {\"path\": ");
-    put_string(l, r->path);
-    put_text(l, ", \"methods\": ");
-    put_string(l, r->methods);
-    put_text(l, ", \"class\": ");
-    put_string(l, zq_slice_str(zq_route_word(r->kind)));
-    put_text(l, ", \"why\": ");
-    put_string(l, r->why);
+    admin_put(l->reply, "\n {\"path\": ");
+    admin_put_string(l->reply, r->path);
+    admin_put(l->reply, ", \"methods\": ");
+    admin_put_string(l->reply, r->methods);
+    admin_put(l->reply, ", \"class\": \"%s\", \"why\": ", zq_route_word(r->kind));
+    admin_put_string(l->reply, r->why);
     put_rule(l, &r->rule);
     put_sums(l, sums);
-    put_text(l, "},");
+    admin_put(l->reply, "},");
 }
 
 static void put_route(struct listing *l, const struct route *route)
@@ -149,18 +121,18 @@ static void put_undeclared(struct listing *l)
 {
     const struct sums sums = sums_of(l, 0);
 
-    put_text(l, l->plain
-                    ? "*  (undeclared)  app"
-                    : "\n {\"path\": \"(undeclared)\", \"methods\": \"*\", \"class\": \"app\"");
+    admin_put(l->reply,
+              l->plain ? "*  (undeclared)  app"
+                       : "\n {\"path\": \"(undeclared)\", \"methods\": \"*\", \"class\": \"app\"");
     put_sums(l, &sums);
-    put_text(l, l->plain ? "\n" : "}");
+    admin_put(l->reply, l->plain ? "\n" : "}");
 }
 
 void admin_on_routes(struct front *front, const struct admin_request *request,
                      struct admin_reply *reply)
 {
     struct routes_view *view = routes_use(&front->threads[0]);
-    struct listing l = {.front = front, .out = &reply->text, .plain = request->plain};
+    struct listing l = {.front = front, .reply = reply, .plain = request->plain};
 
     if (view == NULL) {
         admin_fail(request, reply, 503, "the routes", "are not known before a worker is ready");
@@ -168,11 +140,10 @@ void admin_on_routes(struct front *front, const struct admin_request *request,
     }
     l.table = view->table;
     reply->status = 200;
-    put_text(&l, l.plain ? "" : "{\"routes\": [");
+    admin_put(reply, l.plain ? "" : "{\"routes\": [");
     for (const struct route *r = l.table->first; r != NULL; r = r->next)
         put_route(&l, r);
     put_undeclared(&l);
-    put_text(&l, l.plain ? "" : "]}\n");
-    reply->no_memory |= l.no_memory;
+    admin_put(reply, l.plain ? "" : "]}\n");
     routes_unuse(view);
 }
