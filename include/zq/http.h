@@ -109,6 +109,7 @@ struct zq_http_handler {
     void (*on_writable)(struct zq_exchange *exchange);
     /* The last callback. See above. */
     void (*on_done)(struct zq_http_server *server, struct zq_exchange *exchange);
+    struct zq_slice refused_as; /* the Cache-Status of what this room answers; empty: none */
 };
 
 /* One a loop. `config` and `handler` are borrowed. Release: zq_http_server_free, which cuts what

@@ -1,11 +1,11 @@
 #include "front/serve.h"
 
+#include "front/cache_status.h"
 #include "front/fetch.h"
 #include "front/key_rule.h"
 #include "front/routes.h"
 #include "front/static.h"
-
-#include <stdio.h>
+#include "zq/log.h"
 
 #define RUNS_MAX 16
 #define RETRY_AFTER_S 1
@@ -26,6 +26,7 @@ struct serving {
     enum zq_cache_verdict verdict;
     enum zq_cache_forward forward;
     bool untrusted_forwarded;
+    bool rejected;       /* the front answered by itself */
     bool portioned;      /* not all content goes out: */
     uint64_t skip, left; /* so much is passed over first, so much goes out */
     bool *gone;          /* set when the exchange ends inside a call of ours */
@@ -41,7 +42,7 @@ static __attribute__((noinline)) void watch(struct serving *s, bool *gone)
     s->gone = gone;
 }
 
-/* ---- Cache-Status (RFC 9211) ---- */
+/* ---- Cache-Status ---- */
 
 static bool is_static(const struct serving *s)
 {
@@ -55,44 +56,35 @@ static const char *maker(const struct serving *s)
                                                                                         : "app";
 }
 
-static const char *describe_hit(const struct zq_entry_info *info)
+/* With the key where the log is for debugging: it shows what a key rule made of the target. */
+static struct zq_slice with_key(const struct serving *s, struct zq_slice value)
 {
-    return info->remaining_s > 0 ? "" : "; detail=stale";
+    const struct zq_request *r = &s->exchange->request;
+    struct zq_buf key = {0};
+
+    if (zq_cache_key(&key, r->scheme, r->host, r->target) == 0)
+        value = cache_status_keyed(value, zq_slice(zq_buf_data(&key), key.n), &s->exchange->arena);
+    zq_buf_fini(&key);
+    return value;
 }
 
-static struct zq_slice hit_status(const struct zq_entry_info *info, char out[128])
+/* `info`: NULL where no response came. */
+static struct zq_slice status_of(const struct serving *s, const struct zq_entry_info *info,
+                                 char out[CACHE_STATUS_SIZE])
 {
-    uint64_t s = (uint64_t)info->remaining_s;
-    char *to = zq_put(out, ZQ_SLICE("zq; hit; ttl="));
-
-    if (info->remaining_s < 0) {
-        *to++ = '-';
-        s = 0 - s;
-    }
-    to = zq_put(zq_put_number(to, s), zq_slice_str(describe_hit(info)));
-    return zq_slice(out, (size_t)(to - out));
-}
-
-static struct zq_slice cache_status(const struct serving *s, const struct zq_entry_info *info,
-                                    char out[128])
-{
-    bool timed = info != NULL && (info->stored || info->had_content);
-
-    if (!s->thread->front->config->cache)
-        return (struct zq_slice){0};
     if (is_static(s))
-        return ZQ_SLICE("zq; hit; detail=static");
-    if (s->verdict == ZQ_CACHE_HIT)
-        return hit_status(info, out);
-    bool for_error = timed && info->had_content && !info->stored && info->remaining_s <= 0;
-    int n = snprintf(out, 128, "zq; fwd=%s%s%s%s", zq_cache_forward_word(s->forward),
-                     timed && info->stored ? "; stored" : "",
-                     timed && info->had_content && !for_error ? "; fwd-status=304" : "",
-                     s->verdict == ZQ_CACHE_JOIN ? "; collapsed" : "");
-    if (timed)
-        n += snprintf(out + n, 128 - (size_t)n, "; ttl=%lld", (long long)info->remaining_s);
-    n += snprintf(out + n, 128 - (size_t)n, "; detail=%s", for_error ? "stale-if-error" : maker(s));
-    return zq_slice(out, (size_t)n);
+        return ZQ_SLICE(CACHE_STATUS_STATIC);
+    struct zq_slice value = cache_status(s->verdict, s->forward, info, maker(s), out);
+    return s->thread->front->config->cache && zq_log_enabled(ZQ_LOG_DEBUG) ? with_key(s, value)
+                                                                           : value;
+}
+
+/* There will be no answer but this, which is the front's own. */
+static void reject(struct serving *s, unsigned status)
+{
+    s->rejected = true;
+    zq_exchange_error(s->exchange, status, status == 503 ? RETRY_AFTER_S : 0,
+                      ZQ_SLICE(CACHE_STATUS_REJECTED));
 }
 
 /* ---- deciding ---- */
@@ -160,7 +152,7 @@ static void decide(struct serving *s, bool may_join)
                                may_join, &s->reader, &writer, &s->forward);
 
     if (verdict < 0) {
-        zq_exchange_error(s->exchange, 503, RETRY_AFTER_S, (struct zq_slice){0});
+        reject(s, 503);
         return;
     }
     s->verdict = (enum zq_cache_verdict)verdict;
@@ -169,7 +161,7 @@ static void decide(struct serving *s, bool may_join)
     if (s->verdict == ZQ_CACHE_JOIN)
         ROUTES_COUNT(counts_of(s), joined);
     if (s->verdict == ZQ_CACHE_NEVER) {
-        zq_exchange_error(s->exchange, 504, 0, ZQ_SLICE("zq; detail=only-if-cached"));
+        zq_exchange_error(s->exchange, 504, 0, ZQ_SLICE(CACHE_STATUS_NEVER));
         return;
     }
     bool gone = false;
@@ -224,7 +216,7 @@ static void take_route(struct serving *s)
     if (is_static(s))
         replay(s);
     else if (route_has_rule(s->choice.route, r->method) && apply_rule(s) < 0)
-        zq_exchange_error(s->exchange, 503, RETRY_AFTER_S, (struct zq_slice){0});
+        reject(s, 503);
     else
         decide(s, true);
 }
@@ -268,7 +260,7 @@ static void on_impatience(struct zq_timer *timer)
     struct serving *s = ZQ_CONTAINER(timer, struct serving, patience);
 
     if (s->choice.view == NULL)
-        zq_exchange_error(s->exchange, 504, 0, (struct zq_slice){0});
+        reject(s, 504);
     else if (zq_reader_state(&s->reader) == ZQ_READER_WAITING)
         go_alone(s);
     else
@@ -280,7 +272,7 @@ static void on_request(struct zq_http_server *server, struct zq_exchange *exchan
     struct serving *s = zq_arena_alloc(&exchange->arena, sizeof(*s));
 
     if (s == NULL) {
-        zq_exchange_error(exchange, 503, RETRY_AFTER_S, (struct zq_slice){0});
+        zq_exchange_error(exchange, 503, RETRY_AFTER_S, ZQ_SLICE(CACHE_STATUS_REJECTED));
         return;
     }
     *s = (struct serving){
@@ -302,14 +294,22 @@ static void on_request(struct zq_http_server *server, struct zq_exchange *exchan
 
 /* ---- answering ---- */
 
+/* With these the request did not get as far as the application. */
+static bool is_rejection(unsigned status)
+{
+    return status == 431 || status == 503;
+}
+
 static void answer_failure(struct serving *s)
 {
-    char text[128];
+    char text[CACHE_STATUS_SIZE];
     unsigned status = zq_entry_status(&s->reader);
 
     zq_reader_detach(&s->reader);
-    zq_exchange_error(s->exchange, status, status == 503 ? RETRY_AFTER_S : 0,
-                      cache_status(s, NULL, text));
+    if (is_rejection(status))
+        reject(s, status);
+    else
+        zq_exchange_error(s->exchange, status, 0, status_of(s, NULL, text));
 }
 
 /* Released from another's fetch: this request goes by itself, and not one behind the other. */
@@ -441,13 +441,13 @@ static bool move_content(struct serving *s, bool started)
     struct zq_entry_info info;
     struct zq_response_head head;
     struct iovec runs[RUNS_MAX];
-    char text[128];
+    char text[CACHE_STATUS_SIZE];
     bool end, gone = false;
 
     if (!started) {
         zq_entry_describe(&s->reader, zq_loop_now_ms(s->thread->loop), &info);
         make_head(s, &info, &head);
-        head.cache_status = cache_status(s, &info, text);
+        head.cache_status = status_of(s, &info, text);
     }
     int n = peek(s, runs, &end);
     if (n == 0 && !end && started)
@@ -466,10 +466,12 @@ static bool move_content(struct serving *s, bool started)
 /* Cut short before this client got any of it: it can still have a clear answer. */
 static void cut(struct serving *s)
 {
+    char text[CACHE_STATUS_SIZE];
+
     if (zq_exchange_started(s->exchange))
         zq_exchange_abort(s->exchange);
     else
-        zq_exchange_error(s->exchange, 502, 0, (struct zq_slice){0});
+        zq_exchange_error(s->exchange, 502, 0, status_of(s, NULL, text));
 }
 
 static void pump(struct serving *s)
@@ -516,9 +518,16 @@ void serve_fetch_ended(struct zq_exchange *exchange)
     s->fetch = NULL;
 }
 
-static const char *rung(const struct serving *s)
+/* By the front, or by the http room, which may do so while the content comes: 408, 413 … */
+static bool is_rejected(const struct serving *s, const struct zq_exchange *exchange)
 {
-    if (s == NULL)
+    return s == NULL || s->rejected || exchange->end == ZQ_EXCHANGE_REFUSED ||
+           (exchange->end == ZQ_EXCHANGE_TIMED_OUT && exchange->status == 408);
+}
+
+static const char *rung(const struct serving *s, const struct zq_exchange *exchange)
+{
+    if (is_rejected(s, exchange))
         return "reject";
     if (is_static(s))
         return "static";
@@ -535,7 +544,7 @@ static void on_done(struct zq_http_server *server, struct zq_exchange *exchange)
     if (s != NULL)
         exchange->request.target = s->target;
     if (thread->front->access_log != NULL)
-        access_log_line(thread->front->access_log, &thread->line, exchange, rung(s),
+        access_log_line(thread->front->access_log, &thread->line, exchange, rung(s, exchange),
                         front_wall_clock(thread));
     if (s == NULL)
         return;
@@ -551,6 +560,7 @@ static void on_done(struct zq_http_server *server, struct zq_exchange *exchange)
 }
 
 const struct zq_http_handler serve_handler = {
+    .refused_as = {CACHE_STATUS_REJECTED, sizeof(CACHE_STATUS_REJECTED) - 1},
     .on_request = on_request,
     .on_body = on_body,
     .on_writable = on_writable,

@@ -111,7 +111,7 @@ void zq_exchange_refuse(struct zq_http_exchange *ex, unsigned status, enum zq_ex
     ex->outcome = end;
     ex->refused = true;
     ex->client_keeps = false; /* where the next request would begin is not known */
-    zq_respond_error(ex, status, 0, (struct zq_slice){0});
+    zq_respond_error(ex, status, 0, ex->conn->server->handler->refused_as);
 }
 
 /* ---- its deadlines ---- */

@@ -507,7 +507,7 @@ static inline void expect_same(const struct outcome *expected)
 
 /* ---- set up ---- */
 
-static const struct zq_http_handler rig_handler = {on_request, on_body, on_writable, on_done};
+static const struct zq_http_handler rig_handler = {on_request, on_body, on_writable, on_done, {0}};
 
 static inline int set_up(void **state)
 {
