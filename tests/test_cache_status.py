@@ -1,7 +1,9 @@
 """Cache-Status (RFC 9211) “on every response with hit, fwd reason, ttl, stored, collapsed, key (debug
 only), detail (the rung)” (issue 5, section 4)."""
 
+import json
 import re
+import urllib.parse
 
 import pytest
 
@@ -162,3 +164,63 @@ def test_a_long_key():
         target = "/answer?h=Cache-Control:max-age=60&x=" + '"' * 7000
         for _ in range(2):
             assert key_of(server.get(target)) == f"http://test{target}"
+
+
+# ---- what is left of freshness ----
+
+
+@pytest.fixture(scope="module")
+def purging(tmp_path_factory):
+    data = tmp_path_factory.mktemp("status")
+    (data / "value").write_text("old")
+    path = data / "admin.sock"
+    options = ("--front-threads=2", f"--admin-uds={path}", "--no-access-log")
+    with serve("basic:app", *options) as server:
+        server.admin = str(path)
+        yield server
+
+
+def ttl_of(response):
+    return int(re.search(r"; ttl=(-?\d+)", status_of(response))[1])
+
+
+def shown(server, target):
+    response = api(server, "/cache/show?url=" + urllib.parse.quote(f"http://test{target}", ""))
+    (item,) = json.loads(response.body)["responses"]
+    return item
+
+
+def test_what_was_purged_softly_is_stale(purging, tmp_path):
+    """RFC 9211 2.4: what is stale has no time left, or less."""
+    gate = tmp_path / "gate"
+    gate.touch()
+    target = page("Cache-Control: max-age=600, stale-while-revalidate=600", until=gate)
+    assert 590 < ttl_of(purging.get(target)) <= 600
+    gate.unlink()
+    assert 590 < ttl_of(purging.get(target)) <= 600
+    assert 590 < shown(purging, target)["ttl"] <= 600
+    before = purging.get(target)
+    purge = {"url": f"http://test{target}", "soft": True}
+    assert api(purging, "/purge", "POST", purge).status == 200
+    for _ in range(3):
+        stale = purging.get(target)
+        assert stale.get("x-call") == before.get("x-call")
+        assert status_of(stale) == "zq; hit; ttl=-1; detail=stale"
+    item = shown(purging, target)
+    assert (item["ttl"], item["purged"]) == (-1, True)
+    gate.touch()
+    wait_for(lambda: ttl_of(purging.get(target)) > 590, "its successor")
+
+
+def test_what_was_purged_softly_and_serves_for_an_error(directory):  # noqa: F811
+    """RFC 5861 4: it was neither validated nor is it fresh."""
+    path = directory / "admin.sock"
+    with serve("basic:app", f"--admin-uds={path}") as server:
+        server.admin = str(path)
+        target = page("Cache-Control: max-age=600, stale-if-error=600", body="x")
+        server.get(target)
+        purge = {"url": f"http://test{target}", "soft": True}
+        assert api(server, "/purge", "POST", purge).status == 200
+        stale = server.get(target, headers={"X-Die": "1"})
+        assert (stale.status, stale.body) == (200, b"x")
+        assert status_of(stale) == "zq; fwd=stale; ttl=-1; detail=stale-if-error"

@@ -375,6 +375,7 @@ static int arrive_stale(struct zq_entry *entry, struct arrival *a)
     if (error < 0)
         return error;
     a->content = take_content_of(stored);
+    atomic_store(&entry->expired, atomic_load(&stored->expired));
     settle(entry, a, 0);
     publish(entry, a);
     return 0;

@@ -126,6 +126,11 @@ static inline bool zq_entry_is_fresh(const struct zq_entry *entry, int64_t now_m
            zq_freshness_is_fresh(&entry->freshness, now_ms);
 }
 
+/* What remains of its freshness, away from 0: what is fresh for half a second has 1, what is over
+ * by that has -1, and so has what a soft purge made stale. So a fresh response's age (rounded down)
+ * and what remains make up its lifetime. */
+int64_t zq_entry_remaining_s(const struct zq_entry *entry, int64_t now_ms);
+
 /* Whose content a frozen entry shows. */
 static inline struct zq_entry *zq_entry_owner(const struct zq_entry *entry)
 {

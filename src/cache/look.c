@@ -57,15 +57,14 @@ static void each_variant(const struct zq_slot *slot, int64_t now_ms, zq_cache_ea
 
     for (struct zq_node *n = slot->variants.next; n != &slot->variants; n = n->next) {
         struct zq_entry *entry = ZQ_CONTAINER(n, struct zq_entry, link);
-        int64_t age_ms = zq_freshness_age_ms(&entry->freshness, now_ms);
         struct zq_cache_item item = {
             .scheme = url.scheme,
             .host = url.host,
             .target = url.target,
             .status = entry->status,
             .bytes = entry->length,
-            .age_s = age_ms / 1000,
-            .remaining_s = (entry->freshness.lifetime_ms - age_ms) / 1000,
+            .age_s = zq_freshness_age_ms(&entry->freshness, now_ms) / 1000,
+            .remaining_s = zq_entry_remaining_s(entry, now_ms),
             .purged_softly = atomic_load_explicit(&entry->expired, memory_order_relaxed),
             .tags = entry->tags,
         };

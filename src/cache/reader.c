@@ -243,10 +243,12 @@ unsigned zq_entry_status(const struct zq_reader *reader)
     return status;
 }
 
-/* Rounds away from 0: what is fresh for half a second has 1, what is over by that has -1. So a
- * fresh response's age (rounded down) and what remains make up its lifetime. */
-static int64_t whole_s(int64_t ms)
+int64_t zq_entry_remaining_s(const struct zq_entry *entry, int64_t now_ms)
 {
+    int64_t ms = entry->freshness.lifetime_ms - zq_freshness_age_ms(&entry->freshness, now_ms);
+
+    if (ms >= 0 && atomic_load_explicit(&entry->expired, memory_order_relaxed))
+        ms = -1;
     return ms >= 0 ? (ms + 999) / 1000 : -((-ms + 999) / 1000);
 }
 
@@ -254,7 +256,6 @@ void zq_entry_describe(const struct zq_reader *reader, int64_t now_ms, struct zq
 {
     bool locked = enter(reader);
     const struct zq_entry *entry = reader->entry;
-    int64_t age_ms = zq_freshness_age_ms(&entry->freshness, now_ms);
 
     ZQ_ASSERT(has_head(state_of(reader)));
     *out = (struct zq_entry_info){
@@ -264,8 +265,8 @@ void zq_entry_describe(const struct zq_reader *reader, int64_t now_ms, struct zq
         .close = entry->close,
         .stored = entry->retained,
         .had_content = entry->base != NULL,
-        .age_s = age_ms / 1000,
-        .remaining_s = whole_s(entry->freshness.lifetime_ms - age_ms),
+        .age_s = zq_freshness_age_ms(&entry->freshness, now_ms) / 1000,
+        .remaining_s = zq_entry_remaining_s(entry, now_ms),
     };
     if (entry->state == ZQ_ENTRY_COMPLETE && out->content_length < 0 && !entry->no_content)
         out->content_length = (int64_t)entry->length;
