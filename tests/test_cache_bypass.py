@@ -112,11 +112,59 @@ def test_the_rules_of_the_command_line(directory):  # noqa: F811
         assert "fwd=bypass" not in status(running, "/c")
 
 
-def test_a_wrong_rule_of_the_command_line():
-    options = (f"--app-dir={APPS}", "--port=0", "--cache-bypass=/a#b", "--no-admin")
+def test_a_comma_in_a_rule(directory):  # noqa: F811
+    """As in every option that is a list, it has a backslash in front of it."""
+    path = directory / "admin.sock"
+    options = (r"--cache-bypass=/a\,b,/c\\d", r"--cache-bypass=/e,/f\,", f"--admin-uds={path}")
+    env = {"DATA": str(directory)}
+    with serve("purging:app", *options, env=env) as running:
+        running.admin = str(path)
+        for bypassed in ("/a,b", r"/c\d", "/e", "/f,"):
+            assert status(running, bypassed) == "zq; fwd=bypass; detail=app"
+        for other in ("/a", "/b", "/f"):
+            assert "fwd=bypass" not in status(running, other)
+        assert command("cache", "bypass", "add", "/g,h", uds=path)[0] == 0  # no list
+        assert status(running, "/g,h") == "zq; fwd=bypass; detail=app"
+        kill_front(running)
+        left = json.loads(api(running, "/cache/bypass").body)["bypass"]
+        assert left == ["/a,b", r"/c\d", "/e", "/f,", "/g,h"]
+    with serve("purging:app", "--no-admin", env=env | {"ZQ_CACHE_BYPASS": r"/a\,b,/c"}) as running:
+        assert status(running, "/a,b") == status(running, "/c") == "zq; fwd=bypass; detail=app"
+
+
+WRONG = {
+    "/a#b": "has a fragment",
+    "/a b": "holds a space",
+    "admin/*": "matches no URL: it begins neither with / nor with http:// or https:// nor with *",
+    "example.org/*": "matches no URL",
+    "ftp://example.org/*": "matches no URL",
+    "/" + "x" * 1000: "is too long",
+}
+
+
+@pytest.mark.parametrize("pattern", WRONG)
+def test_a_wrong_rule_of_the_command_line(pattern):
+    options = (f"--app-dir={APPS}", "--port=0", f"--cache-bypass=/a,{pattern}", "--no-admin")
+    code, out, error = command("serve", "basic:app", *options)
+    assert (code, out) == (2, "")  # README: 2 for a wrong command line
+    assert error.startswith(f"zq serve: --cache-bypass: `{pattern[:200]}` {WRONG[pattern]}")
+    assert error.endswith("Try `zq serve --help`.\n") and error.count("\n") == 2
+
+
+def test_too_many_rules_on_the_command_line():
+    rules = ",".join(f"/{i}" for i in range(65))
+    options = (f"--app-dir={APPS}", "--port=0", f"--cache-bypass={rules}", "--no-admin")
     code, _, error = command("serve", "basic:app", *options)
-    assert code != 0
-    assert "--cache-bypass: `/a#b` has a fragment" in error
+    assert code == 2
+    assert "--cache-bypass: `/64` is one too many: there are at most 64" in error
+
+
+@pytest.mark.parametrize("pattern", WRONG)
+def test_a_wrong_rule_at_run_time(server, pattern):
+    code, out, error = server.command("cache", "bypass", "add", pattern)
+    assert (code, out) == (2, "")
+    assert error.startswith(f"zq cache: {pattern[:90]}: {WRONG[pattern]}")
+    assert server.command("cache", "bypass", "ls") == (0, "", "")
 
 
 def test_all_rules_fit_into_what_super_keeps(server):

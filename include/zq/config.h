@@ -43,7 +43,8 @@ void zq_config_fini(struct zq_config *c);
 
 /* Sets one option by its name without dashes (`timeout-response`, or `app`); `value` as a user
  * writes it. 0, or ZQ_EINVAL with `error` filled. LIST options: an assignment adds to what was
- * assigned before and replaces the default. */
+ * assigned before and replaces the default; its members are separated by commas, and `\,` and `\\`
+ * stand for a comma and a backslash in one. */
 int zq_config_set(struct zq_config *c, const char *name, const char *value,
                   struct zq_config_error *error);
 

@@ -141,21 +141,55 @@ static int refuse_word(const struct row *row, const char *value, struct zq_confi
     return refuse(error, row, value, "%s: %s", row->kind == LIST ? "some of" : "one of", words);
 }
 
+/* In a list's member a comma has a backslash in front of it, and so has a backslash before either.
+ */
+static bool is_escape(struct zq_slice s, size_t i)
+{
+    return s.p[i] == '\\' && i + 1 < s.n && (s.p[i + 1] == ',' || s.p[i + 1] == '\\');
+}
+
+/* Takes what comes before the next comma. */
+static struct zq_slice take_member(struct zq_slice *rest)
+{
+    size_t n = 0;
+
+    while (n < rest->n && rest->p[n] != ',')
+        n += is_escape(*rest, n) ? 2 : 1;
+    struct zq_slice member = zq_slice_trim(zq_slice(rest->p, n));
+    n += n < rest->n;
+    *rest = zq_slice(rest->p + n, rest->n - n);
+    return member;
+}
+
+static void append_unescaped(struct zq_strings *list, struct zq_slice member)
+{
+    char *text = must(malloc(member.n));
+    size_t n = 0;
+
+    for (size_t i = 0; i < member.n; i++) {
+        i += is_escape(member, i);
+        text[n++] = member.p[i];
+    }
+    list_append(list, zq_slice(text, n));
+    free(text);
+}
+
 static int set_list(const struct row *row, void *field, const char *value,
                     struct zq_config_error *error)
 {
     struct zq_strings *list = field;
-    struct zq_slice rest = zq_slice_str(value), member;
+    struct zq_slice rest = zq_slice_str(value);
     bool any = strchr(row->metavar, '|') == NULL;
 
     if (list->v && list->v[list->n] == default_mark)
         list_clear(list);
-    while (zq_slice_next(&rest, ',', &member)) {
-        member = zq_slice_trim(member);
+    while (rest.n) {
+        struct zq_slice member = take_member(&rest);
+
         if (member.n && !any && !is_listed(row, member))
             return refuse_word(row, value, error);
         if (member.n)
-            list_append(list, member);
+            append_unescaped(list, member);
     }
     return 0;
 }
@@ -334,12 +368,25 @@ int zq_config_set(struct zq_config *c, const char *name, const char *value,
 
 /* ---- as text ---- */
 
+static int dump_member(const char *member, struct zq_buf *out)
+{
+    int rc = 0;
+
+    for (; *member && rc == 0; member++)
+        rc = zq_buf_printf(out, "%s%c", *member == ',' || *member == '\\' ? "\\" : "", *member);
+    return rc;
+}
+
 static int dump_list(const struct zq_strings *list, struct zq_buf *out)
 {
     int rc = 0;
 
-    for (size_t i = 0; i < list->n && rc == 0; i++)
-        rc = zq_buf_printf(out, "%s%s", i ? "," : "", list->v[i]);
+    for (size_t i = 0; i < list->n && rc == 0; i++) {
+        if (i > 0)
+            rc = zq_buf_append(out, ",", 1);
+        if (rc == 0)
+            rc = dump_member(list->v[i], out);
+    }
     return rc;
 }
 

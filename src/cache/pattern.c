@@ -67,14 +67,36 @@ static const char *tag_fault(struct zq_slice tag)
     return memchr(tag.p, ',', tag.n) != NULL ? "holds a comma, which no tag does" : NULL;
 }
 
+/* Is `glob`, as far as its first star, the beginning of something that begins with `scheme`? */
+static bool may_begin_with(struct zq_slice glob, struct zq_slice scheme)
+{
+    const char *star = memchr(glob.p, '*', glob.n);
+    size_t n = star != NULL ? (size_t)(star - glob.p) : glob.n;
+
+    if (star == NULL && n <= scheme.n)
+        return false;
+    n = n < scheme.n ? n : scheme.n;
+    return zq_slice_ieq(zq_slice(glob.p, n), zq_slice(scheme.p, n));
+}
+
+static bool may_be_absolute(struct zq_slice glob)
+{
+    return may_begin_with(glob, ZQ_SLICE("http://")) || may_begin_with(glob, ZQ_SLICE("https://"));
+}
+
 static const char *place_fault(const struct zq_purge *purge)
 {
     struct zq_url url;
 
     if (memchr(purge->text.p, '#', purge->text.n) != NULL)
         return "has a fragment, which is never part of a request";
-    if (purge->text.p[0] == '/' || purge->kind == ZQ_PURGE_GLOB)
+    if (purge->text.p[0] == '/')
         return NULL;
+    if (purge->kind == ZQ_PURGE_GLOB)
+        return may_be_absolute(purge->text)
+                   ? NULL
+                   : "matches no URL: it begins neither with / nor with http:// or https:// nor "
+                     "with *";
     return zq_url_parse(purge->text, &url)
                ? NULL
                : "is neither absolute (http://host/path) nor a path (/path)";

@@ -1,6 +1,7 @@
 #include "front/admin_bypass.h"
 
 #include "front/json.h"
+#include "zq/front.h"
 #include "zq/log.h"
 
 #include <stdio.h>
@@ -34,21 +35,51 @@ static void tell_super(struct front *front)
     zq_buf_fini(&text);
 }
 
-const char *operator_restore(struct front *front, struct zq_slice state)
+/* The rules of the command line; NULL, or the first that is not taken, with `*error`. */
+static const char *add_configured(struct zq_cache *cache, const struct zq_strings *rules,
+                                  int *error)
 {
-    const struct zq_strings *rules = &front->config->cache_bypass;
-    struct zq_slice line;
-
-    if (zq_slice_next(&state, '\n', &line)) {
-        zq_cache_switch(front->cache, zq_slice_eq(line, ZQ_SLICE("on")));
-        while (zq_slice_next(&state, '\n', &line))
-            zq_cache_bypass(front->cache, line);
-        return NULL;
-    }
     for (size_t i = 0; i < rules->n; i++)
-        if (zq_cache_bypass(front->cache, zq_slice_str(rules->v[i])) < 0)
+        if ((*error = zq_cache_bypass(cache, zq_slice_str(rules->v[i]))) < 0)
             return rules->v[i];
     return NULL;
+}
+
+int operator_restore(struct front *front, struct zq_slice state)
+{
+    struct zq_slice line;
+    int error = 0;
+
+    if (!zq_slice_next(&state, '\n', &line)) {
+        add_configured(front->cache, &front->config->cache_bypass, &error);
+        return error;
+    }
+    zq_cache_switch(front->cache, zq_slice_eq(line, ZQ_SLICE("on")));
+    while (error == 0 && zq_slice_next(&state, '\n', &line))
+        error = zq_cache_bypass(front->cache, line);
+    return error;
+}
+
+/* A cache that stores nothing takes the same rules. */
+int zq_front_check(const struct zq_config *config, struct zq_config_error *error)
+{
+    struct zq_cache *cache = zq_cache_new(0);
+    int rc = cache != NULL ? 0 : ZQ_ENOMEM;
+    const char *bad = rc == 0 ? add_configured(cache, &config->cache_bypass, &rc) : NULL;
+
+    zq_cache_free(cache);
+    if (rc == 0)
+        return 0;
+    if (rc == ZQ_ELIMIT)
+        snprintf(error->text, sizeof(error->text),
+                 "--cache-bypass: `%.200s` is one too many: there are at most %d", bad,
+                 ZQ_BYPASS_MAX);
+    else if (rc == ZQ_EINVAL)
+        snprintf(error->text, sizeof(error->text), "--cache-bypass: `%.200s` %s", bad,
+                 zq_bypass_fault(zq_slice_str(bad)));
+    else
+        snprintf(error->text, sizeof(error->text), "--cache-bypass: %s", zq_strerror(rc));
+    return rc == ZQ_ENOMEM ? rc : ZQ_EINVAL;
 }
 
 void operator_switch(struct front *front, bool on)

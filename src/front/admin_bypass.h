@@ -7,8 +7,8 @@
 #include "front/admin.h"
 
 /* At start: what --cache-bypass says, or instead of it what super kept (`state`, n is 0: nothing).
- * NULL, or the rule that is wrong. */
-const char *operator_restore(struct front *front, struct zq_slice state);
+ * 0, or why a rule was not taken. */
+int operator_restore(struct front *front, struct zq_slice state);
 void operator_switch(struct front *front, bool on);
 
 void admin_on_bypass(struct front *front, const struct admin_request *request,

@@ -62,16 +62,12 @@ static void keep_state(struct zq_buf *state, struct zq_slice text)
 
 static void restore(struct front *front, struct zq_buf *state)
 {
-    const char *bad = operator_restore(front, state->n > 0 ? zq_slice(zq_buf_data(state), state->n)
-                                                           : (struct zq_slice){0});
+    int error = operator_restore(front, state->n > 0 ? zq_slice(zq_buf_data(state), state->n)
+                                                     : (struct zq_slice){0});
 
     zq_buf_fini(state);
-    if (bad == NULL)
-        return;
-    const char *fault = zq_bypass_fault(zq_slice_str(bad));
-    zq_log(ZQ_LOG_CRITICAL, "--cache-bypass: `%.200s` %s", bad,
-           fault != NULL ? fault : "is one too many");
-    exit(1);
+    if (error < 0)
+        die("the bypass rules", error);
 }
 
 /* CONFIG, LISTENER…, perhaps TOKEN and STATE, START. */

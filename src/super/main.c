@@ -102,7 +102,8 @@ static int serve(int argc, char **argv)
     rc = zq_options_parse(argc, argv, &options, &error);
     if (rc == 1)
         status = show_serve_help();
-    else if (rc < 0 || zq_check_options(&options, &error) < 0)
+    else if (rc < 0 || zq_check_options(&options, &error) < 0 ||
+             zq_front_check(&options.config, &error) < 0)
         status = usage_error(error.text);
     else
         status = run(&options);

@@ -100,7 +100,8 @@ static void rules_are_a_set_with_a_bound(void **state)
     zq_cache_stat(cache, &stat);
     assert_int_equal(stat.bypass, ZQ_BYPASS_MAX);
 
-    static const char *const wrong[] = {"", "/a b", "/a#b", "/\n"};
+    static const char *const wrong[] = {"",     "/a b",     "/a#b", "/\n", "a*",
+                                        "a/b*", "http:/a*", "://a", "a:*", "http://"};
     for (size_t i = 0; i < ZQ_ARRAY_SIZE(wrong); i++) {
         assert_non_null(zq_bypass_fault(zq_slice_str(wrong[i])));
         assert_int_equal(bypass(cache, wrong[i]), ZQ_EINVAL);
@@ -109,9 +110,9 @@ static void rules_are_a_set_with_a_bound(void **state)
     assert_null(zq_bypass_fault(zq_slice(text, ZQ_BYPASS_TEXT_MAX)));
     assert_non_null(zq_bypass_fault(zq_slice(text, ZQ_BYPASS_TEXT_MAX + 1)));
     /* Each of these is kept as three bytes. */
-    memset(text, 0xff, sizeof(text));
-    assert_null(zq_bypass_fault(zq_slice(text, ZQ_BYPASS_TEXT_MAX / 3)));
-    assert_non_null(zq_bypass_fault(zq_slice(text, ZQ_BYPASS_TEXT_MAX / 3 + 1)));
+    memset(text + 1, 0xff, sizeof(text) - 1);
+    assert_null(zq_bypass_fault(zq_slice(text, 1 + ZQ_BYPASS_TEXT_MAX / 3)));
+    assert_non_null(zq_bypass_fault(zq_slice(text, 2 + ZQ_BYPASS_TEXT_MAX / 3)));
 }
 
 /* ---- threads ---- */

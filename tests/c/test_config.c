@@ -199,6 +199,18 @@ static void lists_replace_the_default_and_then_grow(void **state)
     assert_string_equal(config.bind.v[1], "unix:/a b");
 }
 
+/* "its members are separated by commas, and `\\,` and `\\\\` stand for a comma and a backslash in
+ * one" */
+static void a_comma_in_a_list_has_a_backslash(void **state)
+{
+    (void)state;
+    set("cache-bypass", "/a\\,b\\,, /c\\\\,/d\\e\\");
+    assert_int_equal(config.cache_bypass.n, 3);
+    assert_string_equal(config.cache_bypass.v[0], "/a,b,");
+    assert_string_equal(config.cache_bypass.v[1], "/c\\");
+    assert_string_equal(config.cache_bypass.v[2], "/d\\e\\");
+}
+
 static void an_empty_list_replaces_the_default(void **state)
 {
     (void)state;
@@ -216,6 +228,7 @@ static void what_is_dumped_loads_to_the_same(void **state)
         {"host", ""},
         {"port", "0"},
         {"bind", "[::]:1,unix:/x y=z"},
+        {"cache-bypass", "/a\\,\\\\\\,b,/c\\d,/\\\\"},
         {"uds-mode", "0"},
         {"fd", "7"},
         {"workers", "3"},
@@ -276,6 +289,7 @@ int main(void)
         TEST(bad_values_are_refused),
         TEST(words_stand_for_zero),
         TEST(lists_replace_the_default_and_then_grow),
+        TEST(a_comma_in_a_list_has_a_backslash),
         TEST(an_empty_list_replaces_the_default),
         TEST(what_is_dumped_loads_to_the_same),
         TEST(a_line_without_a_name_is_refused),
