@@ -10,6 +10,8 @@ import zlib
 import pytest
 
 from harness import Client, serve, wait_for
+from test_cache_parts import ask, part
+from test_cache_validation import turn, turns
 
 BODY_TYPE = "text/html; charset=utf-8"
 FRESH = "Cache-Control: max-age=1000"
@@ -173,6 +175,123 @@ def test_vary_of_the_applications_own(server):
     assert "; stored" in server.get(target).get("cache-status")
     assert coded(server, target).get("vary") == "Accept-Encoding"
     assert server.get(target).get("content-encoding") is None
+
+
+@pytest.mark.parametrize(
+    "status", [203, 300, 301, 302, 400, 403, 404, 405, 410, 414, 451, 500, 501]
+)
+def test_other_statuses_are_compressed_as_well(server, status):
+    """What is stored is, whatever it is the answer to: pages for 404 and 410 above all."""
+    target = page(status=status, etag='"v1"')
+    plain = server.get(target, headers=accept("gzip"))
+    assert (plain.status, plain.get("vary")) == (status, "Accept-Encoding")
+    response = coded(server, target)
+    assert (response.status, response.reason) == (status, plain.reason)
+    assert (response.get("vary"), response.get("etag")) == ("Accept-Encoding", 'W/"v1"')
+    assert response.get("x-call") == plain.get("x-call")
+    assert DECODERS["gzip"](response.body, 20000) == plain.body
+
+
+# ---- Vary ----
+
+SELECTED = "Accept-Encoding"
+
+
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        ({"headers": {"Cookie": "a=b"}}, "uri-miss"),
+        ({"headers": {"Authorization": "x"}}, "uri-miss"),
+        ({"headers": {"If-Match": "*"}}, "uri-miss"),
+        ({"headers": {"Range": "bytes=0-1"}}, "uri-miss"),
+        ({"headers": {"If-None-Match": '"other"'}}, "uri-miss"),
+        ({"headers": {"If-None-Match": '"v1"'}}, "uri-miss"),  # a 304: RFC 9110 15.4.5
+        ({"headers": {"Cache-Control": "no-store"}}, "uri-miss"),
+        ({"headers": {"X-Original-URL": "/"}}, "bypass"),
+        ({"body": b"x"}, "bypass"),
+        ({"method": "HEAD"}, "uri-miss"),
+        ({"method": "HEAD", "headers": {"Cookie": "a=b"}}, "uri-miss"),
+    ],
+    ids=str,
+)
+def test_what_is_passed_on_is_selected_as_well(server, options, why):
+    """RFC 9110 12.5.5: of one resource all responses are, since the next one may come from the
+    store, and in a coding."""
+    target = page(FRESH, etag='"v1"')
+    response = server.get(target, **options)
+    assert f"fwd={why}" in response.get("cache-status")
+    assert "stored" not in response.get("cache-status")
+    assert response.status == (304 if '"v1"' in str(options) else 200)
+    assert response.get("vary") == SELECTED
+    assert "; stored" in server.get(target).get("cache-status")
+    assert coded(server, target).get("vary") == SELECTED
+    # Now the same from the store, or past it.
+    assert server.get(target, **options).get("vary") == SELECTED
+
+
+def test_past_the_cache_it_is_selected_as_well(server):
+    target = page()
+    server.get(target)
+    coded(server, target)
+    with Client(server.admin) as client:
+        rule = json.dumps({"pattern": target}).encode()
+        assert client.request("/cache/bypass/add", "POST", body=rule).status == 200
+        assert server.get(target).get("cache-status").startswith("zq; fwd=bypass")
+        assert server.get(target).get("vary") == SELECTED
+        assert client.request("/cache/bypass/rm", "POST", body=rule).status == 200
+        assert client.request("/cache/off", "POST").status == 200
+        assert server.get(target).get("vary") == SELECTED
+        assert client.request("/cache/on", "POST").status == 200
+
+
+@pytest.mark.parametrize(
+    ("headers", "query", "options"),
+    [
+        (("Cache-Control: private, max-age=60",), {}, {}),
+        (("Cache-Control: no-store",), {}, {}),
+        (("X: no lifetime",), {}, {}),
+        ((FRESH, "Set-Cookie: a=b"), {}, {}),
+        ((FRESH,), {}, {"method": "POST"}),
+        ((FRESH,), {"type": "image/png"}, {"method": "HEAD"}),
+        ((FRESH,), {"type": "image/png"}, {"headers": {"Cookie": "a=b"}}),
+        ((FRESH,), {"size": "1000"}, {"headers": {"Cookie": "a=b"}}),
+        ((FRESH,), {"status": "204", "size": "0"}, {}),
+    ],
+)
+def test_what_is_in_one_form_only_says_nothing(server, headers, query, options):
+    assert server.get(page(*headers, **query), **options).get("vary") is None
+
+
+def test_a_vary_of_its_own_is_kept_where_it_is_passed_on(server):
+    target = page(FRESH, "Vary: X, accept-encoding")
+    assert server.get(target, headers={"Cookie": "a=b"}).get("vary") == "X, accept-encoding"
+    target = page(FRESH, "Vary: X")
+    assert server.get(target, headers={"Cookie": "a=b"}).all("vary") == ["X", SELECTED]
+
+
+def test_parts_are_selected_as_well():
+    """RFC 9110 15.3.7: with a 206 goes what would go with the 200; and parts that are put together
+    are of the resource, and not of those alone who ask for them with that Accept-Encoding."""
+    with serve("basic:app", "--cache-compress", "--cache-compress-min-size=1") as basic:
+        target = turns(part(0, 4), part(5, 9))
+        for spec, body in (("0-4", b"01234"), ("1-2", b"12"), ("5-9", b"56789"), ("3-7", b"34567")):
+            response = ask(basic, target, spec)
+            assert (response.status, response.body) == (206, body)
+            assert response.get("vary") == SELECTED
+        for asked in ("gzip", "br", "identity"):
+            whole = basic.get(target, headers=accept(asked))
+            assert (whole.status, whole.body, whole.get("vary")) == (200, b"0123456789", SELECTED)
+            assert "; hit" in whole.get("cache-status")
+        # Also when it is validated later.
+        stale = ("Cache-Control: max-age=1", 'ETag: "a"')
+        target = turns(part(0, 4, *stale), part(5, 9, *stale), turn(FRESH, status=304))
+        ask(basic, target, "0-4")
+        ask(basic, target, "5-9")
+        time.sleep(2.1)
+        for i, asked in enumerate(("gzip", "br", "identity")):
+            whole = basic.get(target, headers=accept(asked))
+            assert (whole.status, whole.body, whole.get("vary")) == (200, b"0123456789", SELECTED)
+            assert ("; hit" in whole.get("cache-status")) == (i > 0)
 
 
 # ---- conditions ----

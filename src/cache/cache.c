@@ -379,12 +379,13 @@ static void writer_reset(struct zq_writer *writer)
     writer->rest = 0;
 }
 
-static int pass(struct zq_reader *reader, struct zq_writer *writer)
+static int pass(struct zq_cache *cache, struct zq_reader *reader, struct zq_writer *writer)
 {
     struct zq_entry *entry = zq_entry_new();
 
     if (entry == NULL)
         return ZQ_ENOMEM;
+    entry->cache = cache;
     writer_reset(writer);
     zq_entry_open(entry, reader, writer);
     return ZQ_CACHE_PASS;
@@ -502,7 +503,7 @@ static int lead(struct lookup *l, struct zq_writer *writer)
     struct zq_slot *slot;
 
     if (!zq_store_reserve(l->cache, f.bytes))
-        return pass(l->reader, writer);
+        return pass(l->cache, l->reader, writer);
     if (!fill_init(l, &f)) {
         fill_fini(l, &f);
         return ZQ_ENOMEM;
@@ -590,7 +591,7 @@ static int decide(struct lookup *l, struct zq_writer *writer)
         return verdict;
     if (l->asked.only_if_cached)
         return ZQ_CACHE_NEVER;
-    return may_lead(l) || may_store_alone(l) ? lead(l, writer) : pass(l->reader, writer);
+    return may_lead(l) || may_store_alone(l) ? lead(l, writer) : pass(l->cache, l->reader, writer);
 }
 
 int zq_cache_get(struct zq_cache *cache, const struct zq_cache_request *request, int64_t now_ms,
@@ -605,7 +606,7 @@ int zq_cache_get(struct zq_cache *cache, const struct zq_cache_request *request,
     reader->traits = traits;
     *forward = bypass(cache, request, traits);
     if (*forward != ZQ_FORWARD_NONE) {
-        int passed = pass(reader, writer);
+        int passed = pass(*forward == ZQ_FORWARD_METHOD ? NULL : cache, reader, writer);
         if (passed == ZQ_CACHE_PASS && request->is_post)
             zq_writer_offer_adoption(writer, cache, request, traits, now_ms);
         return passed;
@@ -627,7 +628,7 @@ int zq_cache_get(struct zq_cache *cache, const struct zq_cache_request *request,
     int verdict;
     if (zq_bypass_matches(&cache->bypass, l.key)) {
         l.forward = ZQ_FORWARD_BYPASS;
-        verdict = pass(reader, writer);
+        verdict = pass(cache, reader, writer);
     } else {
         verdict = decide(&l, writer);
     }

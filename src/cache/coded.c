@@ -4,29 +4,48 @@
 #include "cache/coder.h"
 #include "cache/coding.h"
 #include "cache/entry.h"
+#include "cache/policy.h"
 #include "cache/store.h"
 
 /* ---- the head that came ---- */
 
-static bool may_be_coded(const struct zq_cache *cache, const struct zq_cache_response *r)
+static bool is_large_enough(const struct zq_cache *cache, const struct zq_cache_response *r)
 {
-    bool large_enough = r->content_length < 0 ||
-                        (uint64_t)r->content_length >= zq_coder_rules(cache->coder)->min_bytes;
+    bool is_known = r->content_length >= 0 && r->status != 206 && r->status != 304;
 
-    /* What must not be stored of the response would have to be told from what is added to it. */
-    return r->status == 200 && !r->no_content && large_enough && zq_coding_permitted(r->fields) &&
-           !zq_cache_control_names(r->fields, ZQ_SLICE("vary"));
+    return !is_known || (uint64_t)r->content_length >= zq_coder_rules(cache->coder)->min_bytes;
 }
 
-int zq_coded_prepare(const struct zq_cache *cache, struct zq_cache_response *response,
-                     struct zq_buf *buf, bool *may, bool *added)
+/* By a request without credentials; a 206 and a 304 as the 200 that they stand for. */
+static bool may_be_stored(const struct zq_cache *cache, const struct zq_cache_response *r,
+                          int64_t now_ms, time_t now)
+{
+    const struct zq_policy_exchange x = {
+        .status = r->status == 206 || r->status == 304 ? 200 : r->status,
+        .response = r->fields,
+        .request_ms = now_ms,
+        .response_ms = now_ms,
+        .now = now,
+        .rules = cache->rules,
+    };
+    struct zq_freshness freshness;
+
+    return zq_policy_judge(&x, &freshness) == ZQ_POLICY_STORABLE;
+}
+
+bool zq_coded_concerns(const struct zq_cache *cache, const struct zq_cache_response *r,
+                       int64_t now_ms, time_t now)
+{
+    /* What must not be stored of a response would have to be told from what is added to it. */
+    return cache->coder != NULL && r->status != 204 && is_large_enough(cache, r) &&
+           zq_coding_suits(r->fields) && !zq_cache_control_names(r->fields, ZQ_SLICE("vary")) &&
+           may_be_stored(cache, r, now_ms, now);
+}
+
+int zq_coded_add_vary(struct zq_cache_response *response, struct zq_buf *buf)
 {
     const struct zq_slice line = ZQ_SLICE(ZQ_CODING_VARY);
 
-    *may = cache != NULL && cache->coder != NULL && may_be_coded(cache, response);
-    *added = *may && !zq_coding_is_varied(response->fields);
-    if (!*added)
-        return 0;
     if (zq_buf_append(buf, response->block.p, response->block.n) < 0 ||
         zq_buf_append(buf, line.p, line.n) < 0)
         return ZQ_ENOMEM;

@@ -12,6 +12,7 @@
 #include "zq/cache.h"
 
 #include <stdatomic.h>
+#include <time.h>
 
 struct zq_entry;
 
@@ -32,11 +33,13 @@ struct zq_coded {
     _Atomic(struct zq_coded_head *) heads[ZQ_CODING_COUNT];
 };
 
-/* A head that came: may its response, if it is stored, be sent in a coding? Then its block gets the
- * Vary that all its forms share (RFC 9110 12.5.5), if it has none: it is copied to `buf` for that,
- * and `*added` is set. 0 or ZQ_ENOMEM. */
-int zq_coded_prepare(const struct zq_cache *cache, struct zq_cache_response *response,
-                     struct zq_buf *buf, bool *may, bool *added);
+/* A head that came, to GET or HEAD: is its representation one that may be sent in a coding, be it
+ * to another request, whose response is stored? Then Accept-Encoding selects it (RFC 9110 12.5.5).
+ */
+bool zq_coded_concerns(const struct zq_cache *cache, const struct zq_cache_response *response,
+                       int64_t now_ms, time_t now);
+/* The block with the Vary that says so, in `buf`. 0 or ZQ_ENOMEM. */
+int zq_coded_add_vary(struct zq_cache_response *response, struct zq_buf *buf);
 
 /* Frees all forms. */
 void zq_coded_fini(struct zq_cache *cache, struct zq_coded *coded);

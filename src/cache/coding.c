@@ -105,11 +105,15 @@ static bool has(const struct zq_fields *response, struct zq_slice name)
     return zq_fields_find(response, name, NULL) != NULL;
 }
 
+bool zq_coding_suits(const struct zq_fields *response)
+{
+    return !has(response, ZQ_SLICE("content-encoding")) && is_compressible(media_type(response)) &&
+           !forbids_transforming(response);
+}
+
 bool zq_coding_permitted(const struct zq_fields *response)
 {
-    return !has(response, ZQ_SLICE("content-encoding")) &&
-           !has(response, ZQ_SLICE("content-range")) && is_compressible(media_type(response)) &&
-           !forbids_transforming(response);
+    return zq_coding_suits(response) && !has(response, ZQ_SLICE("content-range"));
 }
 
 bool zq_coding_is_varied(const struct zq_fields *response)

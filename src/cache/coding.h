@@ -10,8 +10,10 @@
 /* The line that all representations of a response get which may be coded. */
 #define ZQ_CODING_VARY "Vary: Accept-Encoding\r\n"
 
-/* May a complete 200 with these fields be sent in a coding? It has none yet, is of a type that
- * shrinks, and does not forbid it (no-transform, RFC 9111 5.2.2.6). */
+/* Is a representation with these fields worth a coding? It has none yet, is of a type that shrinks,
+ * and does not forbid it (no-transform, RFC 9111 5.2.2.6). */
+bool zq_coding_suits(const struct zq_fields *response);
+/* The same of a whole one: may it be sent in a coding? */
 bool zq_coding_permitted(const struct zq_fields *response);
 /* Does Vary name Accept-Encoding already? */
 bool zq_coding_is_varied(const struct zq_fields *response);

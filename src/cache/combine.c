@@ -2,6 +2,7 @@
 
 #include "cache/alloc.h"
 #include "cache/block.h"
+#include "cache/coding.h"
 #include "cache/entry.h"
 #include "cache/store.h"
 #include "cache/validate.h"
@@ -12,8 +13,10 @@
 static bool make_head(struct zq_entry *entry, const struct zq_merged *merged,
                       const struct zq_entry *newer)
 {
-    struct zq_slice block = merged->response.block, vary = zq_entry_vary(newer);
-    size_t hidden = zq_block_hidden(NULL, &merged->fields), n = block.n + vary.n + hidden;
+    const struct zq_slice block = merged->response.block, vary = zq_entry_vary(newer);
+    const struct zq_slice coding = newer->varied ? ZQ_SLICE(ZQ_CODING_VARY) : ZQ_SLICE("");
+    size_t hidden = zq_block_hidden(NULL, &merged->fields);
+    size_t n = block.n + coding.n + vary.n + hidden;
 
     if (!zq_store_reserve(entry->cache, n))
         return false;
@@ -22,12 +25,13 @@ static bool make_head(struct zq_entry *entry, const struct zq_merged *merged,
         zq_store_release(entry->cache, n);
         return false;
     }
-    memcpy(head, block.p, block.n);
+    char *to = zq_put(zq_put(head, block), coding);
+    entry->block = zq_slice(head, (size_t)(to - head));
+    entry->varied = newer->varied;
     if (vary.n > 0)
-        memcpy(head + block.n, vary.p, vary.n);
+        to = zq_put(to, vary);
     if (hidden > 0)
-        zq_block_hidden(head + block.n + vary.n, &merged->fields);
-    entry->block = zq_slice(head, block.n);
+        zq_block_hidden(to, &merged->fields);
     entry->vary_n = (uint32_t)vary.n;
     entry->hidden_n = (uint32_t)hidden;
     entry->counted += (uint32_t)n;
@@ -101,7 +105,8 @@ struct zq_entry *zq_combine(struct zq_entry *stored, struct zq_entry *newer,
 
     if (zq_fields_of_lines(&hidden, zq_entry_hidden(newer)) < 0)
         return NULL;
-    const struct zq_cache_response response = {.block = newer->block, .fields = &hidden};
+    const struct zq_cache_response response = {.block = zq_entry_own_block(newer),
+                                               .fields = &hidden};
     if (zq_merged_init(&merged, &response, stored, whole) == 0)
         entry = combine(stored, newer, &merged, whole);
     zq_merged_fini(&merged);

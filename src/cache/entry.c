@@ -333,6 +333,20 @@ static struct zq_entry *take_content_of(struct zq_entry *stored)
     return owner;
 }
 
+/* Whether stored or not, it says what its like is selected by; its forms are made of what is. */
+static int note_coding(struct zq_entry *entry, struct arrival *a, int64_t now_ms, time_t now)
+{
+    const struct zq_cache_response *r = &a->response;
+    bool storable = entry->shard != NULL && a->verdict == ZQ_POLICY_STORABLE;
+
+    if (entry->cache == NULL || (!storable && (entry->traits & ZQ_REQUEST_POST)) ||
+        !zq_coded_concerns(entry->cache, r, now_ms, now))
+        return 0;
+    a->may_be_coded = storable && !r->no_content && zq_coding_permitted(r->fields);
+    a->varied = !zq_coding_is_varied(r->fields);
+    return a->varied ? zq_coded_add_vary(&a->response, &a->block) : 0;
+}
+
 /* What a response, as it is or merged, becomes. */
 static int arrive(struct zq_entry *entry, struct arrival *a, int64_t now_ms, time_t now)
 {
@@ -340,9 +354,8 @@ static int arrive(struct zq_entry *entry, struct arrival *a, int64_t now_ms, tim
 
     if (entry->shard != NULL)
         error = judge(entry, a, now_ms, now);
-    if (error == 0 && a->verdict == ZQ_POLICY_STORABLE)
-        error =
-            zq_coded_prepare(entry->cache, &a->response, &a->block, &a->may_be_coded, &a->varied);
+    if (error == 0)
+        error = note_coding(entry, a, now_ms, now);
     if (error == 0)
         error = copy_head(a);
     if (error == 0) {

@@ -98,11 +98,11 @@ struct zq_entry {
         struct zq_segment *tail;      /* once it is there */
     };
 
-    struct zq_cache *cache; /* NULL for a PASS, which nothing is counted of */
-    struct zq_shard *shard;
-    struct zq_node queued; /* among the fetches without a head, then among the variants */
-    uint64_t born;         /* the number of the last purge when the fetch began */
-    struct zq_tags *tags;  /* NULL: none */
+    struct zq_cache *cache; /* NULL where the method is none of the cache's */
+    struct zq_shard *shard; /* NULL for a PASS, which nothing is counted of */
+    struct zq_node queued;  /* among the fetches without a head, then among the variants */
+    uint64_t born;          /* the number of the last purge when the fetch began */
+    struct zq_tags *tags;   /* NULL: none */
 
     struct zq_lock lock;
     struct zq_node readers;

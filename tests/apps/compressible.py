@@ -1,4 +1,4 @@
-"""Pages to be compressed: what the query says. `size` bytes of lines, or `noise`; `type`; any
+"""Pages to be compressed: what the query says. `status`; `size` bytes of lines, or `noise`; `type`; any
 h=Name:Value; `etag`, with which If-None-Match is answered by 304. X-Call counts the calls."""
 
 import random
@@ -26,7 +26,7 @@ async def app(scope, receive, send):
         for name, value in pairs
         if name == "h"
     ]
-    status = 200
+    status = int(q.get("status", 200))
     body = make_body(int(q.get("size", 20000)), "noise" in q)
     if "etag" in q:
         headers.append((b"etag", q["etag"].encode()))
