@@ -292,6 +292,38 @@ def test_a_view_that_is_never_storable_is_named_once(name):
         assert "cannot be stored: private" in server.log
 
 
+def refused(server, target):
+    return server.get(target, headers={"X-Answer": "Cache-Control: private"})
+
+
+def test_the_threads_judge_a_view_together(name):
+    """“a decorated view that keeps answering uncacheable says so once in the log with the reason”:
+    five in a row, whichever threads they come to."""
+    with serve("declared:app", "--front-threads=4") as server:
+        for i in range(4):
+            refused(server, f"/c/plain/{name}-{i}")
+        assert "; stored" in get(server, f"/c/plain/{name}-good").get("cache-status")
+        for i in range(4):
+            refused(server, f"/c/plain/{name}-again-{i}")
+        for i in range(20):  # another route's do not count
+            refused(server, f"/c/ignore/{name}-{i}")
+        wait_for(lambda: "keeps answering" in server.log, "the warning")
+        assert "/c/ignore/<name> (declared" in server.log
+        assert "/c/plain/<name> (declared" not in server.log
+        refused(server, f"/c/plain/{name}-fifth")
+        wait_for(lambda: "/c/plain/<name> (declared" in server.log, "the other warning")
+        threads = [
+            threading.Thread(target=refused, args=(server, f"/c/allow/{name}-{i}"))
+            for i in range(40)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(30)
+        wait_for(lambda: "/c/allow/<name> (declared" in server.log, "the third")
+        assert server.log.count("keeps answering") == 3
+
+
 def test_errors_of_a_view_are_no_reason_to_complain(name):
     with serve("declared:app") as server:
         for i in range(30):

@@ -9,7 +9,7 @@
 
 #include <stdlib.h>
 
-/* Responses in a row, on one thread, that may be not storable before it is worth a word. */
+/* Responses in a row that may be not storable before it is worth a word. */
 #define REFUSALS_TOLERATED 5
 
 /* ---- tables ---- */
@@ -188,11 +188,12 @@ int routes_key_url(const struct routes_view *view, struct zq_slice url, struct z
 
 /* Errors and redirections of a view, or of what stands in front of it, are seldom meant to be
  * stored: only what a view answers when all is well counts. */
-static void note_refusal(struct route *route, struct route_counts *counts, unsigned status,
-                         const char *refusal)
+static void note_refusal(struct route *route, unsigned status, const char *refusal)
 {
     if (!route_is_cached(route) || status < 200 || status > 299 ||
-        ++counts->in_a_row < REFUSALS_TOLERATED || atomic_exchange(&route->warned, true))
+        atomic_fetch_add_explicit(&route->refused, 1, memory_order_relaxed) + 1 <
+            REFUSALS_TOLERATED ||
+        atomic_exchange(&route->warned, true))
         return;
     zq_log(ZQ_LOG_WARNING,
            "%.*s (%.*s) is declared to be cached, but keeps answering what cannot "
@@ -207,12 +208,13 @@ void routes_settled(struct front_thread *thread, struct route_choice choice, uns
     struct route_counts *counts = routes_counts(thread, choice.view, choice.route);
 
     if (stored) {
-        counts->in_a_row = 0;
+        if (route_is_cached(choice.route))
+            atomic_store_explicit(&choice.route->refused, 0, memory_order_relaxed);
         ROUTES_COUNT(counts, stored);
     } else if (refusal != NULL) {
         ROUTES_COUNT(counts, unstored);
         atomic_store_explicit(&counts->reason, refusal, memory_order_relaxed);
-        note_refusal(choice.route, counts, status, refusal);
+        note_refusal(choice.route, status, refusal);
     }
 }
 

@@ -33,7 +33,6 @@ struct route_counts {
     ROUTE_COUNTS(X)
 #undef X
     _Atomic(const char *) reason; /* of the last that was not storable; NULL: none */
-    unsigned in_a_row;            /* such ones; the thread's own */
 };
 
 struct route {
@@ -42,6 +41,7 @@ struct route {
     struct zq_entry *held;   /* STATIC: the response */
     struct zq_slice selects; /* CACHED: for Zq-Vary; may be empty */
     size_t index;            /* from 1; 0 are requests that no route was declared for */
+    atomic_uint refused;     /* responses in a row, on all threads, that were not storable */
     atomic_bool warned;      /* that it keeps answering what cannot be stored */
 };
 
@@ -123,7 +123,7 @@ int routes_key_url(const struct routes_view *view, struct zq_slice url, struct z
                    struct zq_slice *out);
 /* What became of a response to a GET that was the first for its key. `refusal`: why it was not
  * stored, in a word that stays; NULL: it was, or nobody had looked. A declared route that answers
- * so again and again is logged once. */
+ * so again and again is logged once, whichever threads its responses come to. */
 void routes_settled(struct front_thread *thread, struct route_choice choice, unsigned status,
                     bool stored, const char *refusal);
 #define ROUTES_COUNT(counts, name)                                                                 \
