@@ -154,6 +154,8 @@ def test_times_and_statuses():
     minute = datetime.timedelta(minutes=1)
     assert added(ttl=minute)["Zq-Cache-Control"] == "max-age=60, decorated"
     assert added(ttl=2**40)["Zq-Cache-Control"] == f"max-age={2**31}, decorated"
+    assert "Zq-Vary" not in added()
+    assert added(cookies=())["Zq-Vary"] == added(cookies="lang")["Zq-Vary"] == "Cookie"
     assert added(status=404, statuses=(200, 404))
     assert not added(status=404)
 

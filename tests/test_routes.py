@@ -201,6 +201,19 @@ def test_a_key_rule(routed):
     assert routed.get("/rule?q=2").body != first.body
 
 
+@pytest.mark.parametrize("path", ["/ru%6Ce", "/%72ule"])
+def test_sessions_do_not_meet_by_paths_that_the_front_does_not_know(routed, path):
+    """“no unkeyed input reaches a view whose answer is shared”: with an escape in its path a request
+    is not the declared route's, and yet reaches the view, with all its cookies."""
+    alice = routed.get(f"{path}?q=1", headers={"Cookie": "alice=1"})
+    assert b"alice" in alice.body
+    for cookies in ({"Cookie": "bob=1"}, {}):
+        other = routed.get(f"{path}?q=1", headers=cookies)
+        assert not is_hit(other) and b"alice" not in other.body
+    again = routed.get(f"{path}?q=1", headers={"Cookie": "alice=1"})
+    assert is_hit(again) and again.body == alice.body
+
+
 def test_simple_json(routed):
     response = routed.get("/api/square/12?digits=3")
     assert json.loads(response.body) == {"square": 144, "digits": 3}

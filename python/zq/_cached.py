@@ -140,6 +140,10 @@ class Rule:
             return found
         if "*" not in varies and not _says_enough(fields):
             found["Zq-Cache-Control"] = self.cache_control()
+        if self.cookies is not None:
+            # The front cuts the others out where it knows the route; this view can be reached by
+            # paths that it does not (escapes, a pattern that cannot be declared), with all of them.
+            found["Zq-Vary"] = "Cookie"
         tags = self.tags
         tags = tag_list(tags(*args, **kwargs)) if callable(tags) else tags
         if tags:

@@ -147,13 +147,21 @@ bool zq_vary_has(const struct zq_fields *response, struct zq_slice name)
 
 bool zq_vary_selects(const struct zq_fields *response)
 {
+    struct zq_slice name, seen[ZQ_VARY_NAMES_MAX];
     struct names names = {.fields = response};
-    struct zq_slice name;
     size_t n = 0;
 
-    while (name_next(&names, &name))
-        if (zq_slice_eq(name, ZQ_SLICE("*")) || !is_token(name) || ++n > ZQ_VARY_NAMES_MAX)
+    while (name_next(&names, &name)) {
+        if (zq_slice_eq(name, ZQ_SLICE("*")) || !is_token(name))
             return false;
+        size_t i = 0;
+        while (i < n && !zq_slice_ieq(seen[i], name))
+            i++;
+        if (i == ZQ_VARY_NAMES_MAX)
+            return false;
+        seen[i] = name;
+        n += i == n;
+    }
     return true;
 }
 

@@ -84,6 +84,9 @@ static const struct row rows[] = {
      ZQ_POLICY_STORABLE},
     {"zq: ZQ_VARY_NAMES_MAX", NULL, 0,
      "Cache-Control: max-age=60\nVary: a,b,c,d,e,f,g,h,i,j,k,l,m,n,o,p,q", ZQ_POLICY_VARY},
+    {"zq: ZQ_VARY_NAMES_MAX", NULL, 0,
+     "Cache-Control: max-age=60\nVary: a,b,c,d,e,f,g,h,i,j,k,l,m,n,o,p\nZq-Vary: P,a",
+     ZQ_POLICY_STORABLE},
 
     /* Requests that name a user. */
     {"3.5", "authorization: x", 0, "Cache-Control: max-age=60", ZQ_POLICY_CREDENTIALS},
