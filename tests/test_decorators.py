@@ -170,6 +170,7 @@ def test_times_and_statuses():
         ({"ttl": 1, "vary": "a b"}, ValueError),
         ({"ttl": 1, "tags": "a,b"}, ValueError),
         ({"ttl": 1, "tags": [" a"]}, ValueError),
+        ({"ttl": 1, "tags": "a b"}, ValueError),  # two, to the front
         ({"ttl": 1, "tags": ["a\r\nb"]}, ValueError),
         ({"ttl": 1, "tags": [1]}, TypeError),
         ({"ttl": 1, "tags": ["t" * 1025]}, ValueError),
