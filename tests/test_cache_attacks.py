@@ -85,6 +85,18 @@ def test_unkeyed_headers_do_not_reach_others(server, source, name, value):
     assert "hit" in again.get("cache-status") and again.body == clean.body
 
 
+@pytest.mark.parametrize("attack", ["TEST", "test:80", "Test:80"])
+@pytest.mark.parametrize("absolute", [False, True])
+def test_a_host_that_is_spelled_otherwise(server, attack, absolute):
+    """WCE, unkeyed port: hosts that share a key look the same to the application, too."""
+    target = unique()
+    asked = f"http://{attack}{target}" if absolute else target
+    poisoned = server.get(asked, host="other" if absolute else attack)
+    assert json.loads(poisoned.body)["fields"]["host"] == "test"
+    clean = server.get(target, host="test")
+    assert "hit" in clean.get("cache-status") and clean.body == poisoned.body
+
+
 @pytest.mark.parametrize(("source", "name", "value"), UNKEYED)
 def test_nobody_waits_for_a_poisoned_answer(server, source, name, value):
     """The same while the attacker's request is under way: to join it would be as bad."""

@@ -60,6 +60,22 @@ static char *write_target(char *to, struct zq_slice s)
     return end;
 }
 
+struct zq_slice zq_cache_host(struct zq_slice scheme, struct zq_slice host, struct zq_arena *arena)
+{
+    struct zq_slice name = without_port(host, default_port(scheme));
+    size_t i = 0;
+
+    while (i < name.n && zq_lower(name.p[i]) == name.p[i])
+        i++;
+    if (i == name.n)
+        return name;
+    char *copy = zq_arena_alloc(arena, name.n);
+    if (copy == NULL)
+        return (struct zq_slice){0};
+    write_lower(copy, name);
+    return zq_slice(copy, name.n);
+}
+
 size_t zq_key_write(char *to, struct zq_slice scheme, struct zq_slice host, struct zq_slice target)
 {
     char *p = write_lower(to, scheme);

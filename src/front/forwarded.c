@@ -224,16 +224,20 @@ static void apply_proto(struct zq_request *r, size_t hop)
         r->scheme = ZQ_SLICE("http");
 }
 
-static void apply_host(struct zq_request *r, size_t hop)
+void request_set_host(struct zq_request *r, struct zq_slice host)
 {
-    struct zq_slice host;
-
-    if (!member_from_right(r, ZQ_SLICE("x-forwarded-host"), hop, &host) || !zq_host_valid(host))
-        return;
     r->host = host;
     for (size_t i = 0; i < r->fields.n; i++)
         if (zq_slice_eq(r->fields.v[i].name, ZQ_SLICE("host")))
             r->fields.v[i].value = host;
+}
+
+static void apply_host(struct zq_request *r, size_t hop)
+{
+    struct zq_slice host;
+
+    if (member_from_right(r, ZQ_SLICE("x-forwarded-host"), hop, &host) && zq_host_valid(host))
+        request_set_host(r, host);
 }
 
 static bool is(struct zq_slice name, const char *literal)

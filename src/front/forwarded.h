@@ -18,4 +18,7 @@ bool trusted_peers_have(const struct trusted_peers *peers, const struct zq_addre
  * fields that nobody vouches for. `peers` NULL: --no-proxy-headers. */
 bool forwarded_apply(const struct trusted_peers *peers, struct zq_request *request);
 
+/* The authority that the key is made of, and the Host field, which says the same. */
+void request_set_host(struct zq_request *request, struct zq_slice host);
+
 #endif

@@ -43,12 +43,14 @@ static struct zq_slice join(struct zq_slice a, struct zq_slice b, struct zq_aren
 }
 
 /* `//authority/path`: the path, if the authority is the request's. */
-static struct zq_slice of_same_host(struct zq_slice s, struct zq_slice host,
+static struct zq_slice of_same_host(struct zq_slice s, struct zq_slice scheme, struct zq_slice host,
                                     struct zq_arena *scratch)
 {
     s = behind(s, 2);
     size_t n = length_to(s, "/?");
-    if (!zq_slice_ieq(zq_slice(s.p, n), host))
+    struct zq_slice named = zq_cache_host(scheme, zq_slice(s.p, n), scratch);
+    struct zq_slice ours = zq_cache_host(scheme, host, scratch);
+    if (named.n == 0 || !zq_slice_eq(named, ours))
         return (struct zq_slice){0};
     s = behind(s, n);
     return s.n > 0 && s.p[0] == '/' ? s : join(ZQ_SLICE("/"), s, scratch);
@@ -121,7 +123,7 @@ struct zq_slice invalidate_resolve(struct zq_slice s, struct zq_slice scheme, st
         s = behind(s, n + 1);
     }
     if (begins(s, "//"))
-        s = of_same_host(s, host, scratch);
+        s = of_same_host(s, scheme, host, scratch);
     else if (!begins(s, "/"))
         s = relative(s, target, scratch);
     return without_dots(s, scratch);

@@ -242,6 +242,23 @@ void serve_undecided(struct front_thread *thread)
     }
 }
 
+/* `EXAMPLE.org:80` is `example.org` in the key, and so it is to the application: else who asks for
+ * the one could choose what all get who ask for the other. */
+static int name_host(struct serving *s)
+{
+    struct zq_request *r = &s->exchange->request;
+    bool shares = r->method_id == ZQ_METHOD_GET || r->method_id == ZQ_METHOD_HEAD;
+
+    if (!shares || r->host.n == 0 || !s->thread->front->config->cache)
+        return 0;
+    struct zq_slice host = zq_cache_host(r->scheme, r->host, &s->exchange->arena);
+    if (host.p == NULL)
+        return ZQ_ENOMEM;
+    if (host.p != r->host.p || host.n != r->host.n)
+        request_set_host(r, host);
+    return 0;
+}
+
 static void on_wake(struct zq_post *post)
 {
     pump(ZQ_CONTAINER(post, struct serving, wake));
@@ -286,7 +303,9 @@ static void on_request(struct zq_http_server *server, struct zq_exchange *exchan
     zq_list_init(&s->undecided);
     exchange->user = s;
     s->untrusted_forwarded = forwarded_apply(s->thread->front->trusted, &exchange->request);
-    if (s->thread->routes != NULL)
+    if (name_host(s) < 0)
+        zq_exchange_error(exchange, 503, RETRY_AFTER_S, (struct zq_slice){0});
+    else if (s->thread->routes != NULL)
         take_route(s);
     else
         wait_for_routes(s);

@@ -38,6 +38,27 @@ static void scheme_and_host_are_normalised(void **state)
     assert_string_equal(key_of("http", "fe:1:80", "/"), "http|fe:1:80|/");
 }
 
+/* What the application sees is what is in the key. */
+static void hosts_as_they_are_seen(void **state)
+{
+    static const char *const rows[][3] = {
+        {"http", "example.com", "example.com"},
+        {"http", "Example.COM:80", "example.com"},
+        {"https", "example.com:443", "example.com"},
+        {"http", "example.com:81", "example.com:81"},
+        {"http", "[::A]:80", "[::a]"},
+        {"http", "", ""},
+    };
+    struct zq_arena arena = {0};
+
+    for (size_t i = 0; i < ZQ_ARRAY_SIZE(rows); i++) {
+        struct zq_slice seen =
+            zq_cache_host(zq_slice_str(rows[i][0]), zq_slice_str(rows[i][1]), &arena);
+        assert_true(zq_slice_eq(seen, zq_slice_str(rows[i][2])));
+    }
+    zq_arena_fini(&arena);
+}
+
 /* RFC 3986 6.2.2.1, and nothing beyond it. */
 static void escapes_have_no_case(void **state)
 {
@@ -89,6 +110,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(scheme_and_host_are_normalised),
+        cmocka_unit_test(hosts_as_they_are_seen),
         cmocka_unit_test(escapes_have_no_case),
         cmocka_unit_test(the_rest_of_the_target_stays),
         cmocka_unit_test(parts_do_not_run_into_each_other),

@@ -60,9 +60,36 @@ static void references(void **state)
     zq_arena_fini(&scratch);
 }
 
+/* RFC 9110 4.2.3: the scheme's default port is the same as none, and a host has no case. */
+static void default_port(void **state)
+{
+    static const struct {
+        const char *scheme, *host, *reference;
+        bool ours;
+    } origins[] = {
+        {"http", "h", "http://h:80/a", true},    {"http", "h:80", "http://H/a", true},
+        {"https", "H", "https://h:443/a", true}, {"http", "h", "//h:80/a", true},
+        {"https", "h", "https://h:80/a", false}, {"http", "h", "http://h:443/a", false},
+        {"http", "h", "http://h:8/a", false},    {"http", "h", "http://:80/a", false},
+    };
+    struct zq_arena scratch = {0};
+
+    for (size_t i = 0; i < ZQ_ARRAY_SIZE(origins); i++) {
+        struct zq_slice got =
+            invalidate_resolve(zq_slice_str(origins[i].reference), zq_slice_str(origins[i].scheme),
+                               zq_slice_str(origins[i].host), ZQ_SLICE("/"), &scratch);
+        if (!zq_slice_eq(got, origins[i].ours ? ZQ_SLICE("/a") : (struct zq_slice){0}))
+            fail_msg("%s at %s: %.*s", origins[i].reference, origins[i].host, (int)got.n, got.p);
+    }
+    zq_arena_fini(&scratch);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(references)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(references),
+        cmocka_unit_test(default_port),
+    };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
