@@ -30,6 +30,19 @@ def replayed(server, target, first=(), second=(), **options):
     return a.get("x-call") == b.get("x-call")
 
 
+def test_a_connection_is_closed_for_its_own_request_alone(basic):
+    """RFC 9111 3.1, RFC 9110 7.6.1: Connection is not stored."""
+    target = page("Cache-Control: max-age=60", "Connection: close")
+    with basic.client() as client:
+        assert client.request(target).get("connection") == "close"
+        assert client.closed()
+    with basic.client() as client:
+        for _ in range(2):
+            response = client.request(target)
+            assert "hit" in response.get("cache-status")
+            assert response.get("connection") is None
+
+
 def test_a_hit_is_the_same_response(basic):
     target = page("Cache-Control: max-age=60", "X-Custom: kept", body="content")
     a, b = basic.get(target), basic.get(target)

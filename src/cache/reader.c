@@ -262,7 +262,7 @@ void zq_entry_describe(const struct zq_reader *reader, int64_t now_ms, struct zq
         .status = entry->status,
         .block = entry->block,
         .content_length = entry->content_length,
-        .close = entry->close,
+        .close = entry->close && reader->leads,
         .stored = entry->retained,
         .had_content = entry->base != NULL,
         .age_s = zq_freshness_age_ms(&entry->freshness, now_ms) / 1000,
