@@ -144,7 +144,8 @@ bool zq_store_confirm_fill(struct zq_entry *entry, struct zq_tags *tags)
     struct zq_shard *shard = entry->shard;
 
     zq_lock_take(&shard->lock);
-    bool indexed = entry->slot != NULL && !zq_purge_of_head(entry, tags);
+    bool indexed = entry->slot != NULL && !zq_purge_of_head(entry, tags) &&
+                   (entry->base == NULL || !zq_purge_of_head(entry, entry->base->tags));
     if (indexed) {
         entry->tags = tags;
         zq_slot_unmark(shard, entry->slot);

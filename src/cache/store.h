@@ -131,7 +131,8 @@ bool zq_slot_is_fetched(const struct zq_slot *slot);
 void zq_store_add_fill(struct zq_slot *slot, struct zq_entry *entry);
 /* A fill's head proved storable: it has these tags (taken over) and may be joined from now on, and
  * the key's mark goes. False, and the tags stay the caller's, when it is not in the index any more,
- * or was purged since it began. Locks the shard. */
+ * or was purged since it began, by these tags or by those of the stored response that it is made of
+ * or replaces. Locks the shard. */
 bool zq_store_confirm_fill(struct zq_entry *entry, struct zq_tags *tags);
 /* Takes a fill off the index, if it is still there; `mark` remembers why. Locks the shard. */
 void zq_store_drop_fill(struct zq_entry *entry, bool mark, int64_t now_ms);
