@@ -148,6 +148,12 @@ class Stored:
         return Response(self.status, kept + new, self.body)
 
 
+def may_store(request):
+    """4.3.2, 5.2.1.5"""
+    says_not = "no-store" in directives(lines(request.fields, "cache-control"))
+    return not says_not and not ORIGINAL & {n for n, _ in request.fields}
+
+
 class Cache:
     def __init__(self, rules):
         self.rules = rules
@@ -199,7 +205,7 @@ class Cache:
             got = portion(request, Response(stored.status, stored.fields, stored.body))
             age = stored.age(now)
             if not (stored.fresh(now) or self.takes_stale(stored, asked, now)):
-                if self.unstorable.get(request.target, now) <= now:  # README
+                if self.unstorable.get(request.target, now) <= now and may_store(request):  # README
                     self.fetch(request, stored, application, now, background=True)  # RFC 5861 3
             return got, age
         if "only-if-cached" in asked:
@@ -229,12 +235,10 @@ class Cache:
         )
 
     def forward(self, request, stored, application, now):
-        untouched = ORIGINAL & {n for n, _ in request.fields}
         known = any(s.request.target == request.target for s in self.stored)
         if (
             request.method == "HEAD"
-            or untouched
-            or "no-store" in directives(lines(request.fields, "cache-control"))
+            or not may_store(request)
             or (CONDITIONS & {n for n, _ in request.fields} and not known)
         ):
             return dated(application(request.fields), now), None  # and nothing is stored of it
@@ -275,7 +279,10 @@ class Cache:
         if not new.storable(self.rules, now):
             if age is None:
                 self.unstorable[request.target] = now + 120
-        elif not any(purged(request, new.tags) for purged in self.purges[before:]):
+        elif not any(
+            purged(request, new.tags) or (stored and purged(request, stored.tags))
+            for purged in self.purges[before:]
+        ):
             self.store(new)
         return portion(request, response), age
 

@@ -85,6 +85,21 @@ def test_unkeyed_headers_do_not_reach_others(server, source, name, value):
     assert "hit" in again.get("cache-status") and again.body == clean.body
 
 
+AMBIGUOUS = ["X_Forwarded_Host", "X_HTTP_Method_Override", "Accept_Language", "If_None_Match", "_"]
+
+
+@pytest.mark.parametrize("name", AMBIGUOUS)
+def test_underscores_do_not_reach_others(server, name):
+    """PWCP, under another name: RFC 3875 4.1.18 makes one variable of `X_Forwarded_Host` and
+    `X-Forwarded-Host`, and frameworks that have their fields so cannot tell them apart."""
+    target = unique()
+    attack = server.get(target, headers={name: MARK})
+    assert json.loads(attack.body)["fields"][name.lower()] == MARK
+    clean = server.get(target)
+    assert "hit" not in clean.get("cache-status") and MARK not in clean.body.decode()
+    assert server.get(target, headers={name: MARK}).body == clean.body
+
+
 @pytest.mark.parametrize("attack", ["TEST", "test:80", "Test:80"])
 @pytest.mark.parametrize("absolute", [False, True])
 def test_a_host_that_is_spelled_otherwise(server, attack, absolute):

@@ -47,7 +47,8 @@ void zq_writer_offer_adoption(struct zq_writer *writer, struct zq_cache *cache,
     struct place place;
 
     if (cache->size == 0 || atomic_load_explicit(&cache->off, memory_order_relaxed) ||
-        request->untrusted_forwarded || (traits & UNSTORABLE))
+        request->untrusted_forwarded || (traits & UNSTORABLE) ||
+        zq_policy_is_ambiguous(request->fields))
         return;
     place_init(&place, cache, request->scheme, request->host, request->target);
     if (place.key.p == NULL)

@@ -351,7 +351,8 @@ static bool may_join(const struct lookup *l)
 static bool may_store(const struct lookup *l)
 {
     return !l->request->untrusted_forwarded &&
-           !(l->traits & (ZQ_REQUEST_ORIGINAL | ZQ_REQUEST_NO_STORE));
+           !(l->traits & (ZQ_REQUEST_ORIGINAL | ZQ_REQUEST_NO_STORE)) &&
+           !zq_policy_is_ambiguous(l->request->fields);
 }
 
 /* A miss of others goes by itself: what it gets is not for all. Where a response was stored before,
@@ -583,7 +584,7 @@ static int decide(struct lookup *l, struct zq_writer *writer)
     count(l->shard, verdict);
     zq_lock_give(&l->shard->lock);
     zq_store_unref_all(&l->dropped);
-    if (verdict == ZQ_CACHE_HIT && l->refresh && !l->request->untrusted_forwarded)
+    if (verdict == ZQ_CACHE_HIT && l->refresh && may_store(l))
         refresh(l, writer);
     if (verdict == ZQ_CACHE_HIT)
         zq_coded_choose(l->reader);

@@ -63,6 +63,14 @@ unsigned zq_policy_request(const struct zq_fields *request)
     return traits;
 }
 
+bool zq_policy_is_ambiguous(const struct zq_fields *request)
+{
+    for (size_t i = 0; i < request->n; i++)
+        if (memchr(request->v[i].name.p, '_', request->v[i].name.n) != NULL)
+            return true;
+    return false;
+}
+
 /* ---- freshness ---- */
 
 /* The first line counts; the dates hold commas, so these are no lists. */

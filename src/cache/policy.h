@@ -25,6 +25,10 @@ enum zq_request_trait {
 #define ZQ_REQUEST_ALONE (ZQ_REQUEST_RANGE | ZQ_REQUEST_HEAD)
 #define ZQ_REQUEST_CREDENTIALS (ZQ_REQUEST_COOKIE | ZQ_REQUEST_AUTHORIZATION)
 unsigned zq_policy_request(const struct zq_fields *request);
+/* Has a field an underscore in its name? Gateways and frameworks that make variables of fields (as
+ * CGI does, RFC 3875 4.1.18) take it for the one with a hyphen there, which the cache does not:
+ * what neither the key nor Vary nor the traits know of would choose what all get. */
+bool zq_policy_is_ambiguous(const struct zq_fields *request);
 
 /* A number of seconds: 0 when it was no valid one, as such a response is stale (RFC 9111 4.2.1). */
 struct zq_delta {

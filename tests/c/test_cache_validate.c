@@ -129,24 +129,53 @@ static void what_a_304_forbids(void **state)
     }
 }
 
-/* RFC 9111 5.2.1.5: the request's no-store keeps its 304 out, and ends nothing. */
-static void a_request_with_no_store_ends_nothing(void **state)
+/* “A purge is remembered while any older fetch runs and is matched again when that fetch's tags
+ * arrive. The same holds for … freshening by 304”: it says nothing new of content that was purged.
+ */
+static void new_tags_save_no_old_content(void **state)
 {
+    const struct zq_purge purge = {ZQ_PURGE_TAG, false, ZQ_SLICE("old")};
+    struct zq_cache *cache = *state;
+    struct rig_client c = {0};
+    uint64_t number;
+
+    store(cache, STALE "\nCache-Tag: old", HEAD200);
+    assert_int_equal(rig_get(cache, &c, .now_ms = 1000), ZQ_CACHE_LEAD);
+    assert_non_null(c.writer.etag.p);
+    assert_int_equal(zq_cache_purge(cache, &purge, &number), 0);
+    assert_int_equal(rig_head_block(&c, 304, "Cache-Control: max-age=60\nCache-Tag: new",
+                                    "HTTP/1.1 304 -\r\nCache-Control: max-age=60\r\n", 1000),
+                     0);
+    assert_false(c.writer.stored);
+    rig_finish(&c);
+    rig_expect(&c, "hello");
+    rig_leave(&c);
+    rig_verdict(cache, LEAD, URI_MISS, .now_ms = 1500);
+}
+
+/* RFC 9111 5.2.1.5, 4.3.2: who may keep nothing, or asks the origin alone, stands for nobody. */
+static void what_may_not_be_stored_refreshes_nothing(void **state)
+{
+    static const char *const fields[] = {
+        "cache-control: no-store",
+        "if-match: \"b\"",
+        "if-unmodified-since: Thu, 01 Jan 1970 00:00:00 GMT",
+        "x_forwarded_host: evil",
+    };
     struct zq_cache *cache = *state;
     struct rig_client c = {0};
 
     store(cache, "Cache-Control: max-age=1, stale-while-revalidate=60\nETag: \"a\"",
           "HTTP/1.1 200 OK\r\nETag: \"a\"\r\n");
-    assert_int_equal(rig_get(cache, &c, .now_ms = 2000, .fields = "cache-control: no-store"),
-                     ZQ_CACHE_HIT);
-    assert_non_null(c.writer.entry);
-    assert_int_equal(rig_head_block(&c, 304, NULL, "HTTP/1.1 304 -\r\n", 2000), 0);
-    zq_entry_finish(&c.writer, true);
-    rig_leave(&c);
+    for (size_t i = 0; i < ZQ_ARRAY_SIZE(fields); i++) {
+        assert_int_equal(rig_get(cache, &c, .now_ms = 2000, .fields = fields[i]), ZQ_CACHE_HIT);
+        assert_null(c.writer.entry);
+        rig_expect(&c, "hello");
+        rig_leave(&c);
+    }
     assert_int_equal(rig_get(cache, &c, .now_ms = 2500), ZQ_CACHE_HIT);
-    rig_expect(&c, "hello");
-    if (c.writer.entry != NULL)
-        zq_entry_fail(&c.writer, 502);
+    assert_non_null(c.writer.entry);
+    zq_entry_fail(&c.writer, 502);
     rig_leave(&c);
 }
 
@@ -393,7 +422,8 @@ int main(void)
         RIG_TEST(a_304_freshens),
         RIG_TEST(content_is_shared),
         cmocka_unit_test(what_a_304_forbids),
-        RIG_TEST(a_request_with_no_store_ends_nothing),
+        RIG_TEST(new_tags_save_no_old_content),
+        RIG_TEST(what_may_not_be_stored_refreshes_nothing),
         RIG_TEST(a_strong_tag_confirms_no_weak_one),
         cmocka_unit_test(stale_for_want_of_another),
         RIG_TEST(an_error_is_not_stored_over_it),
