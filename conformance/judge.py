@@ -114,7 +114,15 @@ def compare(check: Check, who: str, fields: dict, headers) -> list[str]:
         return [] if values else [f"{who} no {check.name}"]
     if check.field == "no header":
         return [f"{who} {check.name}: {values}, not wanted"] if values else []
-    return [] if values == check.values else [f"{who} {check.name}: {values}: {check.text}"]
+    wanted = check.values
+    if check.name == "host":
+        values, wanted = (tuple(map(canonical, each)) for each in (values, wanted))
+    return [] if values == wanted else [f"{who} {check.name}: {values}: {check.text}"]
+
+
+def canonical(host: str) -> str:
+    """RFC 9110 4.2.3: a host has no case, and its scheme's default port is the same as none."""
+    return host.lower().removesuffix(":80")
 
 
 # ---- two runs of one case
