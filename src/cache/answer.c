@@ -100,11 +100,11 @@ static bool belongs(const struct zq_answer *answer, struct zq_slice name, bool h
 
 static int append_range(struct zq_buf *out, const struct zq_answer *answer)
 {
-    uint64_t first = answer->start + answer->first;
+    const uint64_t first = answer->start + answer->first;
+    const struct zq_part part = {first, first + answer->n, answer->length, true};
 
     if (answer->status == 206)
-        return zq_buf_printf(out, "Content-Range: bytes %" PRIu64 "-%" PRIu64 "/%" PRIu64 "\r\n",
-                             first, first + answer->n - 1, answer->length);
+        return zq_part_put_range(out, &part);
     if (answer->status == 416)
         return zq_buf_printf(out, "Content-Range: bytes */%" PRIu64 "\r\n", answer->length);
     return 0;

@@ -6,6 +6,8 @@
 #include "cache/entry.h"
 #include "cache/store.h"
 
+#include <inttypes.h>
+
 /* ---- Content-Range ---- */
 
 static bool take_number(struct zq_slice *s, uint64_t *out)
@@ -43,6 +45,12 @@ bool zq_part_parse(struct zq_slice s, struct zq_part *out)
     out->end = last + 1;
     out->exact = true;
     return out->first <= last && last < out->length;
+}
+
+int zq_part_put_range(struct zq_buf *out, const struct zq_part *part)
+{
+    return zq_buf_printf(out, "Content-Range: bytes %" PRIu64 "-%" PRIu64 "/%" PRIu64 "\r\n",
+                         part->first, part->end - 1, part->length);
 }
 
 bool zq_part_of_fields(const struct zq_fields *response, struct zq_part *out)

@@ -19,6 +19,8 @@ struct zq_part {
 
 /* `bytes 0-4/10`; false when it is no such thing, or the length is not known. */
 bool zq_part_parse(struct zq_slice content_range, struct zq_part *out);
+/* Appends the field line that says so. 0 or ZQ_ENOMEM. */
+int zq_part_put_range(struct zq_buf *out, const struct zq_part *part);
 /* What a 206 with these fields holds; false when that is not known, or several parts. */
 bool zq_part_of_fields(const struct zq_fields *response, struct zq_part *out);
 

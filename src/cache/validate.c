@@ -79,13 +79,6 @@ static int append_lines(struct zq_buf *out, struct zq_slice lines, const struct 
     return 0;
 }
 
-static int append_range(struct zq_buf *out, const struct zq_part *part)
-{
-    return zq_buf_printf(out, "Content-Range: bytes %llu-%llu/%llu\r\n",
-                         (unsigned long long)part->first, (unsigned long long)part->end - 1,
-                         (unsigned long long)part->length);
-}
-
 static bool is_all(const struct zq_part *part)
 {
     return part->first == 0 && part->end == part->length;
@@ -108,7 +101,7 @@ static int merge_block(struct zq_buf *out, struct zq_slice new_lines, struct zq_
         append_lines(out, zq_block_lines(old), new_fields, whole != NULL) < 0 ||
         append_lines(out, new_lines, NULL, false) < 0)
         return ZQ_ENOMEM;
-    return whole != NULL && !is_all(whole) ? append_range(out, whole) : 0;
+    return whole != NULL && !is_all(whole) ? zq_part_put_range(out, whole) : 0;
 }
 
 static int merge_hidden(struct zq_buf *out, const struct zq_fields *new_fields, struct zq_slice old)
