@@ -1,10 +1,7 @@
 #include "front/fetch.h"
 
 #include "front/interim.h"
-#include "front/invalidate.h"
 #include "front/serve.h"
-#include "front/tags.h"
-#include "zq/log.h"
 
 #include <stdlib.h>
 
@@ -85,76 +82,6 @@ static void fetch_complete(struct fetch *fetch)
 }
 
 /* ---- towards the worker ---- */
-
-/* The request as the application gets it: where the whole response is wanted, without what asks for
- * less (RFC 9111 3.3, 4.3.1). Field names are in lower case. */
-static bool asks_for_less(struct zq_slice name)
-{
-    return zq_slice_eq(name, ZQ_SLICE("if-none-match")) ||
-           zq_slice_eq(name, ZQ_SLICE("if-modified-since")) ||
-           zq_slice_eq(name, ZQ_SLICE("range")) || zq_slice_eq(name, ZQ_SLICE("if-range"));
-}
-
-static void add_field(struct zq_fields *to, struct zq_slice name, struct zq_slice value)
-{
-    if (value.p != NULL)
-        to->v[to->n++] = (struct zq_field){name, value};
-}
-
-/* What a stored part lacks (RFC 9111 3.3). */
-static int ask_for_rest(struct fetch *fetch, struct zq_fields *to)
-{
-    const size_t bound = sizeof("bytes=-") + 20;
-    char *text = zq_arena_alloc(&fetch->arena, bound);
-
-    if (text == NULL)
-        return ZQ_ENOMEM;
-    char *end = zq_put_number(zq_put(text, ZQ_SLICE("bytes=")), fetch->writer.rest);
-    *end++ = '-';
-    add_field(to, ZQ_SLICE("range"), zq_slice(text, (size_t)(end - text)));
-    add_field(to, ZQ_SLICE("if-range"), fetch->writer.if_range);
-    return 0;
-}
-
-static int select_fields(struct fetch *fetch, const struct zq_fields *from, struct zq_fields *to)
-{
-    *to = *from;
-    if (!fetch->writer.whole)
-        return 0;
-    *to = (struct zq_fields){.v = zq_arena_alloc(&fetch->arena, (from->n + 4) * sizeof(*from->v))};
-    if (to->v == NULL)
-        return ZQ_ENOMEM;
-    for (size_t i = 0; i < from->n; i++)
-        if (!asks_for_less(from->v[i].name))
-            to->v[to->n++] = from->v[i];
-    add_field(to, ZQ_SLICE("if-none-match"), fetch->writer.etag);
-    add_field(to, ZQ_SLICE("if-modified-since"), fetch->writer.last_modified);
-    return fetch->writer.rest > 0 ? ask_for_rest(fetch, to) : 0;
-}
-
-static int encode(struct fetch *fetch, const struct zq_exchange *exchange)
-{
-    const struct zq_request *r = &exchange->request;
-    struct zq_slice path = zq_http_decode_path(r->path, &fetch->arena);
-    struct zq_fields fields;
-
-    if ((path.p == NULL && r->path.n > 0) || select_fields(fetch, &r->fields, &fields) < 0)
-        return ZQ_ENOMEM;
-    struct zq_wire_request request = {
-        .version_minor = r->version_minor,
-        .method = fetch->background ? ZQ_SLICE("GET") : r->method,
-        .scheme = r->scheme,
-        .raw_path = r->path,
-        .path = path,
-        .query = r->query,
-        .client = r->client.is_unix ? (struct zq_slice){0} : r->client.host,
-        .client_port = r->client.port,
-        .server = r->server.host,
-        .server_port = r->server.port,
-        .fields = fields,
-    };
-    return zq_wire_encode_request(&fetch->request, 1, &request, r->has_body ? 0 : ZQ_WIRE_END);
-}
 
 void fetch_pull(struct fetch *fetch)
 {
@@ -252,18 +179,6 @@ static struct fetch *fetch_new(struct front_thread *thread, struct zq_exchange *
     return fetch;
 }
 
-/* An unsafe method's success will invalidate what is stored for its target (RFC 9111 4.4), and the
- * exchange may be gone by then. */
-static int remember_target(struct fetch *fetch, const struct zq_request *r)
-{
-    if (!fetch->unsafe)
-        return 0;
-    fetch->scheme = zq_arena_copy(&fetch->arena, r->scheme);
-    fetch->host = zq_arena_copy(&fetch->arena, r->host);
-    fetch->target = zq_arena_copy(&fetch->arena, r->target);
-    return fetch->scheme.p && fetch->host.p && fetch->target.p ? 0 : ZQ_ENOMEM;
-}
-
 /* The time until the head. It begins anew with each part of the request's content: an application
  * that waits for a slow client is not late, and the client has a timeout of its own. */
 static void expect_head(struct fetch *fetch)
@@ -286,9 +201,7 @@ static struct fetch *start(struct front_thread *thread, struct zq_exchange *exch
     fetch->writer = *writer;
     fetch->writer.notify = on_readers_moved;
     zq_writer_moved(&fetch->writer);
-    int error = encode(fetch, exchange);
-    if (error == 0)
-        error = remember_target(fetch, &exchange->request);
+    int error = fetch_encode(fetch, exchange);
     if (error < 0) {
         fetch->exchange = NULL;
         fetch_fail(fetch, error == ZQ_ELIMIT ? 431 : 503);
@@ -338,11 +251,6 @@ void fetch_body(struct fetch *fetch, struct zq_slice data, bool end)
 
 /* ---- from the worker ---- */
 
-static bool has_no_content(const struct fetch *fetch, unsigned status)
-{
-    return fetch->is_head || status == 204 || status == 304;
-}
-
 /* The time between two parts of the body; a worker that may not send for lack of credit is not
  * late. */
 static void expect_more(struct fetch *fetch)
@@ -353,14 +261,6 @@ static void expect_more(struct fetch *fetch)
         zq_timer_set(fetch->thread->loop, &fetch->timer, limit);
     else
         zq_timer_cancel(fetch->thread->loop, &fetch->timer);
-}
-
-static void invalidate(struct fetch *fetch, unsigned status, const struct zq_fields *fields)
-{
-    if (fetch->unsafe && status < 400)
-        invalidate_targets(fetch->thread->front->cache, fetch->thread->routes, fetch->scheme,
-                           fetch->host, fetch->target, fields, &fetch->writer,
-                           &fetch->thread->scratch);
 }
 
 /* Of several readers, those that hold up the others for --timeout-write are cut. */
@@ -415,85 +315,25 @@ static int take_content(struct fetch *fetch, const struct zq_wire_frame *frame,
     return 0;
 }
 
-static void refuse_field(struct fetch *fetch, struct zq_slice bad)
-{
-    zq_log(ZQ_LOG_ERROR, "the application's response has an invalid field: %.*s",
-           (int)(bad.n < 100 ? bad.n : 100), bad.p);
-    fetch_fail(fetch, 500);
-}
-
-/* One frame holds the response: its length is known though the application named none. To HEAD
- * an application may send the content that GET would have, and then its length is told, or none. */
-static bool is_whole(const struct zq_cache_response *response, const struct zq_wire_response *wire)
-{
-    return !response->no_content ||
-           (wire->body.n > 0 && wire->status != 204 && wire->status != 304);
-}
-
-/* The response as the cache judges it: what the key rule of its route names selects, too. */
-static int judged_fields(const struct fetch *fetch, const struct zq_fields *from,
-                         struct zq_fields *out)
-{
-    const struct route *route = fetch->choice.route;
-
-    *out = *from;
-    if (route == NULL || route->selects.n == 0 || fetch->unsafe)
-        return 0;
-    out->v = zq_arena_alloc(&fetch->thread->scratch, (from->n + 1) * sizeof(*out->v));
-    if (out->v == NULL)
-        return ZQ_ENOMEM;
-    if (from->n > 0)
-        memcpy(out->v, from->v, from->n * sizeof(*out->v));
-    out->v[out->n++] = (struct zq_field){ZQ_SLICE("zq-vary"), route->selects};
-    return 0;
-}
-
 static int on_response(struct fetch *fetch, const struct zq_wire_frame *frame)
 {
-    struct front_thread *thread = fetch->thread;
-    struct zq_wire_response wire;
-    struct zq_cache_response response;
-    struct zq_fields judged;
-    struct zq_slice bad;
+    struct zq_arena *arena = &fetch->thread->scratch;
+    struct zq_wire_response response;
 
     if (fetch->state != FETCH_SENT)
         return ZQ_EPROTO;
-    zq_arena_reset(&thread->scratch);
-    int error = zq_wire_decode_response(frame->payload, &thread->scratch, &wire);
+    zq_arena_reset(arena);
+    int error = zq_wire_decode_response(frame->payload, arena, &response);
     if (error < 0)
         return error;
-    time_t now = front_wall_clock(thread);
-    response = (struct zq_cache_response){
-        .status = wire.status,
-        .fields = &judged,
-        .no_content = has_no_content(fetch, wire.status),
-        .storable = fetch->link->worker->generation == atomic_load(&thread->front->generation),
-    };
-    struct zq_fields shown = wire.fields;
-    if (judged_fields(fetch, &wire.fields, &judged) < 0 ||
-        tags_strip(&wire.fields, thread->front->config->cache_tags_header, &thread->scratch,
-                   &shown) < 0) {
-        fetch_fail(fetch, 503);
+    unsigned status = fetch_head(fetch, &response, (frame->flags & ZQ_WIRE_END) != 0);
+    if (status != 0) {
+        fetch_fail(fetch, status);
         return 0;
     }
-    zq_buf_consume(&thread->block, thread->block.n);
-    if (zq_http_block(&thread->block, wire.status, &shown, thread->front->config, now,
-                      &response.content_length, &response.close, &bad) < 0) {
-        refuse_field(fetch, bad);
-        return 0;
-    }
-    response.block = zq_slice(zq_buf_data(&thread->block), thread->block.n);
-    if (response.content_length < 0 && (frame->flags & ZQ_WIRE_END) && is_whole(&response, &wire))
-        response.content_length = (int64_t)wire.body.n;
-    invalidate(fetch, wire.status, &wire.fields);
-    if (zq_entry_head(&fetch->writer, &response, zq_loop_now_ms(thread->loop), now) < 0) {
-        fetch_fail(fetch, 503);
-        return 0;
-    }
-    routes_settled(thread, fetch->choice, wire.status, fetch->writer.stored, fetch->writer.refusal);
     fetch->state = FETCH_OPEN;
     zq_buf_fini(&fetch->request);
-    return take_content(fetch, frame, wire.body);
+    return take_content(fetch, frame, response.body);
 }
 
 static int on_credit(struct fetch *fetch, const struct zq_wire_frame *frame)

@@ -68,4 +68,13 @@ int fetch_frame(struct fetch *fetch, const struct zq_wire_frame *frame);
 /* The worker died with this stream open. `hung`: it was killed for not answering. */
 void fetch_orphaned(struct fetch *fetch, bool hung);
 
+/* ---- what it passes on ---- */
+
+/* fetch_request.c: encodes the request's frame, and copies what an unsafe method's success will
+ * invalidate. 0, ZQ_ENOMEM or ZQ_ELIMIT. */
+int fetch_encode(struct fetch *fetch, const struct zq_exchange *exchange);
+/* fetch_head.c: gives the head of a response to the entry. `ends`: its content is there, too.
+ * 0, or the status to fail with. */
+unsigned fetch_head(struct fetch *fetch, const struct zq_wire_response *wire, bool ends);
+
 #endif
