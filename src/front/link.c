@@ -2,7 +2,6 @@
 
 #include "front/fetch.h"
 #include "front/purge.h"
-#include "zq/clock.h"
 #include "zq/log.h"
 
 #include <errno.h>
@@ -11,12 +10,6 @@
 #include <unistd.h>
 
 #define LINK_MAGIC 0x4c494e4bu
-/* While requests come, a worker is asked so often whether it is alive; while there are only old
- * ones, such as streams that wait for events, less and less often, for each time wakes two
- * processes. */
-#define PULSE_MS 250
-#define PULSE_SLOWEST_MS 4000
-#define SUSPECT_MS 1000
 /* An end of file without a death may be a fork that holds nothing, or the death's news on its way
  * through super: wait for it that long before blaming the worker. */
 #define BROKEN_GRACE_MS 1000
@@ -27,7 +20,6 @@
 #define STREAMS_MAX (1u << 20)
 
 static void on_event(struct zq_io *io, uint32_t events);
-static void on_pulse(struct zq_timer *timer);
 static void on_turn_end(struct zq_defer *defer);
 
 /* `retired`: the link goes because the worker is of an older generation and has nothing left to do
@@ -53,13 +45,11 @@ struct link *link_new(struct front_thread *thread, struct front_worker *worker, 
         .worker = worker,
         .io = {.fd = -1, .on_event = on_event},
         .flush = {.on_turn_end = on_turn_end},
-        .pulse = {.on_expire = on_pulse},
-        .pace_ms = PULSE_MS,
     };
     if (zq_loop_add(thread->loop, &link->io, fd, EPOLLIN) < 0)
         goto fail;
     zq_list_append(&thread->links, &link->node);
-    zq_timer_set(thread->loop, &link->pulse, PULSE_MS);
+    link_pulse_start(link);
     return link;
 fail:
     free(link);
@@ -151,26 +141,6 @@ static bool more_streams(struct link *link)
     return true;
 }
 
-static void ping(struct link *link)
-{
-    link->pinged_ms = zq_loop_now_ms(link->thread->loop);
-    if (zq_wire_encode_number(&link->out, ZQ_WIRE_PING, 0, ++link->ping) == 0)
-        link_flush_later(link);
-    zq_timer_set(link->thread->loop, &link->pulse, PULSE_MS);
-}
-
-/* A request comes: with it the worker is asked, unless it was just now or will be soon. */
-static void quicken(struct link *link)
-{
-    int64_t soon = zq_loop_now_ms(link->thread->loop) + PULSE_MS;
-
-    link->quick = true;
-    if (link->pinged_ms != 0 || (link->pulse.deadline_ms != 0 && link->pulse.deadline_ms <= soon))
-        return;
-    link->pace_ms = PULSE_MS;
-    ping(link);
-}
-
 uint32_t link_open(struct link *link, struct fetch *fetch)
 {
     if (link->free_stream == 0 && !more_streams(link))
@@ -185,7 +155,7 @@ uint32_t link_open(struct link *link, struct fetch *fetch)
     stream->fetch = fetch;
     link->open++;
     atomic_fetch_add_explicit(&link->worker->outstanding, 1, memory_order_relaxed);
-    quicken(link);
+    link_quicken(link);
     return stream->id;
 }
 
@@ -228,20 +198,6 @@ static void blame(struct link *link, const char *why)
     front_report(ZQ_CONTROL_WORKER_BAD, link->worker, why);
 }
 
-static int on_pong(struct link *link, const struct zq_wire_frame *frame)
-{
-    uint32_t number;
-    int error = zq_wire_decode_number(frame, &number);
-
-    if (error < 0 || link->pinged_ms == 0 || number != link->ping)
-        return ZQ_EPROTO;
-    link->pinged_ms = 0;
-    link->suspect = false;
-    if (link->open > 0)
-        zq_timer_set(link->thread->loop, &link->pulse, link->pace_ms);
-    return 0;
-}
-
 static bool closes_stream(const struct zq_wire_frame *frame)
 {
     return frame->type == ZQ_WIRE_RESET || (frame->flags & ZQ_WIRE_END) != 0;
@@ -254,7 +210,7 @@ static int on_frame(struct link *link, const struct zq_wire_frame *frame)
     if (!link->declaring.done)
         return ZQ_EPROTO;
     if (frame->type == ZQ_WIRE_PONG)
-        return on_pong(link, frame);
+        return link_pong(link, frame);
     if (frame->type == ZQ_WIRE_PURGE || frame->type == ZQ_WIRE_INFO)
         return front_answer(link, frame);
     struct stream *stream = find_stream(link, frame->stream);
@@ -416,55 +372,6 @@ static void on_event(struct zq_io *io, uint32_t events)
     if (events & (EPOLLIN | EPOLLHUP | EPOLLERR))
         read_frames(link);
     link_retire_if_idle(link);
-}
-
-/* ---- the pulse ---- */
-
-static void judge_silence(struct link *link, int64_t silent_ms)
-{
-    int64_t limit = link->thread->front->config->timeout_worker_healthcheck;
-
-    if (silent_ms >= SUSPECT_MS && !link->suspect) {
-        link->suspect = true;
-        zq_log(ZQ_LOG_WARNING, "worker %u has not answered for %lld ms", link->worker->id,
-               (long long)silent_ms);
-    }
-    if (limit > 0 && silent_ms >= limit && !atomic_exchange(&link->worker->hung_reported, true))
-        front_report(ZQ_CONTROL_WORKER_HUNG, link->worker, "its event loop does not answer");
-}
-
-/* The wait behind the next answer. A worker that is to be replaced soon is not asked late. */
-static int64_t next_pace(const struct link *link)
-{
-    int64_t limit = link->thread->front->config->timeout_worker_healthcheck / 4;
-    int64_t slowest = limit > 0 && limit < PULSE_SLOWEST_MS ? limit : PULSE_SLOWEST_MS;
-    int64_t pace = link->quick ? PULSE_MS : 2 * link->pace_ms;
-
-    return pace < slowest ? pace : slowest;
-}
-
-/* Requests, or its routes to declare. */
-static bool has_work(const struct link *link)
-{
-    return link->open > 0 || !link->declaring.done;
-}
-
-static void on_pulse(struct zq_timer *timer)
-{
-    struct link *link = ZQ_CONTAINER(timer, struct link, pulse);
-
-    if (link->broken) {
-        front_report(ZQ_CONTROL_WORKER_BAD, link->worker, "closed its link");
-        return;
-    }
-    if (link->pinged_ms != 0) {
-        judge_silence(link, zq_loop_now_ms(link->thread->loop) - link->pinged_ms);
-        zq_timer_set(link->thread->loop, &link->pulse, PULSE_MS);
-    } else if (has_work(link)) {
-        link->pace_ms = next_pace(link);
-        link->quick = false;
-        ping(link);
-    }
 }
 
 /* ---- retiring ---- */

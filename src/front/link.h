@@ -68,4 +68,13 @@ void link_orphan(struct link *link, bool hung);
  * reports WORKER_IDLE. */
 void link_retire_if_idle(struct link *link);
 
+/* ---- the pulse (link_pulse.c) ---- */
+
+/* For a new link; a link without work has none. */
+void link_pulse_start(struct link *link);
+/* A request comes: with it the worker is asked, unless it was just now or will be soon. */
+void link_quicken(struct link *link);
+/* The answer. 0 or ZQ_EPROTO. */
+int link_pong(struct link *link, const struct zq_wire_frame *frame);
+
 #endif
