@@ -359,6 +359,12 @@ void zq_conn_close(struct zq_conn *conn, bool reset)
     close(fd);
 }
 
+void zq_conn_break(struct zq_conn *conn)
+{
+    conn->broken = true;
+    zq_loop_defer(conn->server->loop, &conn->resume);
+}
+
 void zq_conn_close_idle(struct zq_conn *conn)
 {
     char byte;

@@ -170,6 +170,8 @@ void zq_conn_enter(struct zq_conn *conn);
 void zq_conn_leave(struct zq_conn *conn); /* `conn` may be gone behind it */
 void zq_conn_move(struct zq_conn *conn, enum zq_conn_state state);
 void zq_conn_close(struct zq_conn *conn, bool reset); /* reset: RST, what is unsent is dropped */
+/* Writing failed: the exchange ends GONE when the turn ends. */
+void zq_conn_break(struct zq_conn *conn);
 /* Closes a connection without a request, unless one is waiting in its socket. */
 void zq_conn_close_idle(struct zq_conn *conn);
 /* Input that waits may go on now. */

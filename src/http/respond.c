@@ -38,12 +38,6 @@ static void vec_add(struct vec *vec, const void *p, size_t n)
 
 /* ---- the socket ---- */
 
-static void fall_apart(struct zq_conn *conn)
-{
-    conn->broken = true;
-    zq_loop_defer(conn->server->loop, &conn->resume);
-}
-
 /* Bytes sent: less than all when the socket is full. */
 static size_t transmit(struct zq_conn *conn, struct iovec *v, int n)
 {
@@ -55,7 +49,7 @@ static size_t transmit(struct zq_conn *conn, struct iovec *v, int n)
     if (sent >= 0)
         return (size_t)sent;
     if (errno != EAGAIN && errno != ENOBUFS)
-        fall_apart(conn);
+        zq_conn_break(conn);
     return 0;
 }
 
@@ -111,7 +105,7 @@ static void stash(struct zq_conn *conn, const struct vec *vec, size_t from, size
         size_t end = to - at < n ? to - at : n;
         if (skip < end &&
             zq_buf_append(&conn->out, (const char *)vec->v[i].iov_base + skip, end - skip) != 0)
-            fall_apart(conn);
+            zq_conn_break(conn);
         at += n;
     }
 }
@@ -396,7 +390,7 @@ void zq_respond_whole(struct zq_http_exchange *ex, const struct zq_response_head
     if (accepted == body.n)
         return;
     if (zq_buf_append(&conn->out, body.p + accepted, body.n - accepted) != 0)
-        fall_apart(conn);
+        zq_conn_break(conn);
     account(ex, body.n - accepted);
     finish(ex);
 }
@@ -427,42 +421,6 @@ size_t zq_exchange_write(struct zq_exchange *exchange, const struct iovec *body,
     size_t accepted = send_content(ex, &vec, body, n, end);
     zq_conn_leave(conn);
     return accepted;
-}
-
-void zq_exchange_interim(struct zq_exchange *exchange, struct zq_slice block)
-{
-    struct zq_http_exchange *ex = zq_exchange_of(exchange);
-    struct zq_conn *conn = ex->conn;
-    if (zq_respond_is_over(ex) || ex->phase != ZQ_RESPONSE_NONE || conn->out.n > conn->joined ||
-        ex->pub.request.version_minor == 0)
-        return;
-    zq_conn_enter(conn);
-    if (zq_buf_append(&conn->out, block.p, block.n) != 0 ||
-        zq_buf_append(&conn->out, "\r\n", 2) != 0)
-        fall_apart(conn);
-    zq_respond_drain(ex);
-    zq_conn_leave(conn);
-}
-
-void zq_exchange_want(struct zq_exchange *exchange, uint64_t bytes)
-{
-    struct zq_http_exchange *ex = zq_exchange_of(exchange);
-    struct zq_conn *conn = ex->conn;
-    if (zq_respond_is_over(ex) || ex->pub.body_done)
-        return;
-    zq_conn_enter(conn);
-    ex->asked = true;
-    ex->want = bytes < UINT64_MAX - ex->want ? ex->want + bytes : UINT64_MAX;
-    if (ex->continue_pending && conn->in.n == 0) {
-        /* RFC 9110 10.1.1; not needed where the content has begun to arrive. */
-        struct zq_slice text = ZQ_SLICE("HTTP/1.1 100 Continue\r\n\r\n");
-        if (zq_buf_append(&conn->out, text.p, text.n) != 0)
-            fall_apart(conn);
-        zq_respond_drain(ex);
-    }
-    ex->continue_pending = false;
-    zq_conn_resume(conn);
-    zq_conn_leave(conn);
 }
 
 void zq_respond_flush(struct zq_http_exchange *ex)
