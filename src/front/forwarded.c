@@ -190,25 +190,33 @@ static struct zq_slice without_port(struct zq_slice s)
     return s;
 }
 
-/* Goes from the right, over the proxies that are trusted, to the first address that is not: that
- * is the client, or the leftmost if all are trusted. What is no address ends the walk. Returns
- * how many places from the right the client stands. */
+/* From the right, over the proxies that are trusted, the first address that is not: that is the
+ * client, or the leftmost if all are trusted. What is no address ends the walk. Returns how many
+ * places from the right the client stands. (Read from the left, once: lists may be long.) */
 static size_t apply_for(const struct trusted_peers *peers, struct zq_request *r)
 {
-    struct zq_slice name = ZQ_SLICE("x-forwarded-for"), member;
-    size_t n = count_members(r, name), hop = 0;
+    const struct zq_slice name = ZQ_SLICE("x-forwarded-for");
+    struct zq_slice client = {0}, member;
     uint8_t address[16];
+    size_t hop = 0;
     unsigned base;
 
-    for (size_t i = 0; i < n && member_from_right(r, name, i, &member); i++) {
-        struct zq_slice host = without_port(member);
-        if (!read_address(host, address, &base))
-            break;
-        r->client = (struct zq_address){.host = host};
-        hop = i;
-        if (!trusts_host(peers, host))
-            break;
+    for (const struct zq_field *f = NULL; (f = zq_fields_find(&r->fields, name, f));) {
+        struct zq_slice rest = f->value;
+        while (zq_list_next(&rest, &member)) {
+            struct zq_slice host = without_port(member);
+            hop++;
+            if (!read_address(host, address, &base)) {
+                client = (struct zq_slice){0};
+            } else if (client.p == NULL || !trusts_host(peers, host)) {
+                client = host;
+                hop = 0;
+            }
+        }
     }
+    if (client.p == NULL)
+        return 0;
+    r->client = (struct zq_address){.host = client};
     return hop;
 }
 

@@ -3,6 +3,7 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
+#include <time.h>
 
 #include <cmocka.h>
 
@@ -148,6 +149,9 @@ static void chains_are_walked_from_the_right(void **state)
         {"2001:db8::1", "2001:db8::1", "http", "http"},
         {"unknown", "127.0.0.1", "https", "https"},
         {"unknown, 10.0.0.2", "10.0.0.2", "https", "https"},
+        {"1.1.1.1, unknown, 10.0.0.3, 10.0.0.2", "10.0.0.3", "x, x, https, x", "https"},
+        {"10.0.0.9, 1.1.1.1, 2.2.2.2, 10.0.0.2", "2.2.2.2", "x, x, https, x", "https"},
+        {"10.0.0.9, 1.1.1.1, unknown", "127.0.0.1", "http, http, https", "https"},
         {"", "127.0.0.1", "https", "https"},
         {"1.1.1.1", "1.1.1.1", "gopher", "http"},
     };
@@ -164,6 +168,24 @@ static void chains_are_walked_from_the_right(void **state)
         assert_slice(r.client.host, rows[i].client);
         assert_slice(r.scheme, rows[i].scheme);
     }
+    trusted_peers_free(p);
+}
+
+/* As long as --limit-request-headers lets it be; it would take seconds to look for each member. */
+static void a_long_chain_costs_its_length(void **state)
+{
+    static char chain[64 << 10];
+    struct trusted_peers *p = peers_of("*");
+    struct zq_field field = {ZQ_SLICE("x-forwarded-for"), zq_slice(chain, sizeof(chain))};
+    struct zq_request r;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(chain); i += 4)
+        memcpy(chain + i, "::2,", 4);
+    clock_t start = clock();
+    assert_false(apply(p, &r, &field, 1));
+    assert_true(clock() - start < CLOCKS_PER_SEC);
+    assert_slice(r.client.host, "::2");
     trusted_peers_free(p);
 }
 
@@ -191,6 +213,7 @@ int main(void)
         cmocka_unit_test(a_trusted_peer_is_believed),
         cmocka_unit_test(others_are_believed_by_nobody),
         cmocka_unit_test(chains_are_walked_from_the_right),
+        cmocka_unit_test(a_long_chain_costs_its_length),
         cmocka_unit_test(a_bad_host_is_ignored),
     };
 
