@@ -459,7 +459,8 @@ def test_zq_cache(shared):
     target = stored(shared, "seen")
     url = f"http://test{target}"
     status, out, _ = shared.command("cache", "show", url)
-    assert status == 0 and out.count("\n") == 1 and f"{url} [seen]" in out
+    line, key = out.splitlines()
+    assert status == 0 and f"{url} [seen]" in line and key.startswith("promoted: ")
     assert shared.command("cache", "show", "http://test/none")[0] == 1
     status, out, _ = shared.command("cache", "stat")
     assert status == 0 and out.startswith("cache            on\n")

@@ -244,9 +244,10 @@ def test_cache_info(site):
     assert info["size"] == 64 << 20
     assert 0 < info["used"] <= info["size"]
     assert info["responses"] >= 1 and info["tags"] >= 1 and info["hits"] >= 1
+    assert info["promoted"] >= 1 and isinstance(info["reasons"], dict)
     assert set(info) == set(
-        "on size used responses compressed compressed_bytes tags bypass sweeping hits joined "
-        "misses stored evicted purged purges".split()
+        "on size used responses compressed compressed_bytes tags bypass promoted demoted sweeping "
+        "hits joined misses stored evicted purged purges promotions demotions reasons".split()
     )
 
 

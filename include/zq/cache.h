@@ -384,6 +384,8 @@ void zq_cache_bypasses(struct zq_cache *cache, void (*each)(struct zq_slice text
     X(compressed_bytes) /* of those, of content */                                                 \
     X(tags)             /* known */                                                                \
     X(bypass)           /* globs in force */                                                       \
+    X(promoted)         /* keys */                                                                 \
+    X(demoted)          /* keys */                                                                 \
     X(sweeping)         /* purges that the sweep is not done with */                               \
     X(hits)                                                                                        \
     X(joined) /* answered by the fetch of another request */                                       \
@@ -391,13 +393,33 @@ void zq_cache_bypasses(struct zq_cache *cache, void (*each)(struct zq_slice text
     X(stored)                                                                                      \
     X(evicted) /* for want of room */                                                              \
     X(purged)  /* responses taken out by purges and invalidation so far */                         \
-    X(purges)
+    X(purges)                                                                                      \
+    X(promotions)                                                                                  \
+    X(demotions)
 
+/* What a key has proved to be: class, word. */
+#define ZQ_CACHE_CLASSES(X)                                                                        \
+    X(APP, "app")           /* nothing is known of it */                                           \
+    X(PROMOTED, "promoted") /* a response is stored: concurrent misses wait for one call */        \
+    X(DEMOTED, "demoted")   /* its last answer was not storable, and so nobody waits */
+
+enum zq_cache_class {
+#define X(name, word) ZQ_CACHE_##name,
+    ZQ_CACHE_CLASSES(X)
+#undef X
+};
+const char *zq_cache_class_word(enum zq_cache_class class);
+
+#define ZQ_CACHE_REASONS_MAX 16
 struct zq_cache_stat {
     bool on;
 #define X(name) uint64_t name;
     ZQ_CACHE_STATS(X)
 #undef X
+    struct zq_cache_reason {
+        const char *word;
+        uint64_t keys;
+    } reasons[ZQ_CACHE_REASONS_MAX]; /* why keys are demoted; those that are, then no word */
 };
 void zq_cache_stat(struct zq_cache *cache, struct zq_cache_stat *out);
 
@@ -421,8 +443,15 @@ typedef void zq_cache_each(const struct zq_cache_item *item, void *argument);
  * at the end. What comes or goes meanwhile may be left out. */
 bool zq_cache_list(struct zq_cache *cache, uint64_t *cursor, int64_t now_ms, zq_cache_each *each,
                    void *argument);
-/* All variants of one absolute URL. 0 or ZQ_EINVAL when it is none. */
+/* The key of one absolute URL. */
+struct zq_cache_key_state {
+    enum zq_cache_class class;
+    const char *reason; /* DEMOTED: why, in a word that stays; else NULL */
+    int64_t left_s;     /* DEMOTED: for how long */
+};
+/* All variants of one absolute URL, and what became of its key. 0, ZQ_ENOMEM, or ZQ_EINVAL when it
+ * is none. */
 int zq_cache_show(struct zq_cache *cache, struct zq_slice url, int64_t now_ms, zq_cache_each *each,
-                  void *argument);
+                  void *argument, struct zq_cache_key_state *state);
 
 #endif

@@ -5,6 +5,7 @@ import collections
 import json
 import os
 from collections.abc import Iterable
+from typing import Any
 
 _KINDS = ("url", "prefix", "glob", "tag", "all")  # in the order of ZQ_PURGES in zq/cache.h
 _PATIENCE = 10  # seconds; the front answers in well under one millisecond
@@ -142,12 +143,14 @@ def _texts(kind, value):
     return [each.encode() for each in values]
 
 
-async def cache_info() -> dict[str, int] | None:
+async def cache_info() -> dict[str, Any] | None:
     """How the cache of this server is doing, as a dict: `on` (bool); and ints, now: `size` and
     `used` (bytes), `responses` (stored), `compressed` (their forms in a content coding) and
-    `compressed_bytes`, `tags`, `bypass` (globs in force), `sweeping` (purges whose memory is being
-    reclaimed); since the front started: `hits`, `joined` (answered by the call that another
-    request made), `misses`, `stored`, `evicted`, `purged` (responses), `purges`.
+    `compressed_bytes`, `tags`, `bypass` (globs in force), `promoted` (keys under which something is
+    stored), `demoted` (keys remembered as not storable; how many for each reason says the dict
+    `reasons`), `sweeping` (purges whose memory is being reclaimed); since the front started: `hits`,
+    `joined` (answered by the call that another request made), `misses`, `stored`, `evicted`,
+    `purged` (responses), `purges`, `promotions` and `demotions` (of keys).
 
     Raises PurgeError if the front cannot be reached. None under any other server than zq.
     """

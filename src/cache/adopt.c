@@ -98,7 +98,7 @@ static void adopt(struct zq_writer *writer, struct zq_cache *cache, const struct
         bytes -= link_fill(entry, cache, place, &made);
         if (entry->born != writer->purges ||
             atomic_load(place->invalidations) != writer->invalidations + 1)
-            zq_store_drop_fill(entry, false, 0);
+            zq_store_drop_fill(entry, ZQ_POLICY_STORABLE, 0);
     }
     if (made != NULL)
         zq_cache_dealloc(made, zq_slot_bytes(place->key.n));

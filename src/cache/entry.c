@@ -221,11 +221,13 @@ static bool retain(struct zq_entry *entry, const struct arrival *a)
     return false;
 }
 
-/* Is this answer worth remembering as one that others need not wait for? */
-static bool is_telling(const struct zq_entry *entry, const struct arrival *a)
+/* What is worth remembering of this answer: why others need not wait for one, or STORABLE. */
+static enum zq_policy_verdict telling(const struct zq_entry *entry, const struct arrival *a)
 {
-    return (a->verdict != ZQ_POLICY_STORABLE || a->too_large) && a->content == NULL && !a->again &&
-           !zq_entry_is_alone(entry) && !(entry->traits & ZQ_REQUEST_POST);
+    bool is_telling = a->content == NULL && !a->again && !zq_entry_is_alone(entry) &&
+                      !(entry->traits & ZQ_REQUEST_POST);
+
+    return is_telling ? a->verdict : ZQ_POLICY_STORABLE;
 }
 
 /* Settles whether it will be stored, and takes what will not off the index. */
@@ -238,10 +240,12 @@ static void settle(struct zq_entry *entry, struct arrival *a, int64_t now_ms)
         return;
     a->too_large =
         storable && r->content_length > 0 && is_too_large(entry, (uint64_t)r->content_length);
-    a->retained = storable && r->storable && !a->too_large && retain(entry, a);
+    if (a->too_large)
+        a->verdict = ZQ_POLICY_SIZE;
+    a->retained = a->verdict == ZQ_POLICY_STORABLE && r->storable && retain(entry, a);
     zq_purge_headed(entry);
     if (!a->retained)
-        zq_store_drop_fill(entry, is_telling(entry, a), now_ms);
+        zq_store_drop_fill(entry, telling(entry, a), now_ms);
 }
 
 /* What is not stored is a buffer on its way, and no part of the cache. */
@@ -530,7 +534,7 @@ static void tell_outcome(struct zq_writer *writer, const struct zq_entry *entry,
     if (a->verdict != ZQ_POLICY_STORABLE)
         writer->refusal = zq_policy_word(a->verdict);
     else
-        writer->refusal = a->too_large ? "its size" : "no room, or it came too late";
+        writer->refusal = "no room, or it came too late";
 }
 
 int zq_entry_head(struct zq_writer *writer, const struct zq_cache_response *response,
@@ -633,7 +637,7 @@ int zq_entry_append_chunk(struct zq_writer *writer, struct zq_slice data, struct
     if (data.n == 0)
         return 0;
     if (entry->retained && is_too_large(entry, entry->length + data.n))
-        zq_entry_let_go(entry, true);
+        zq_entry_let_go(entry, ZQ_POLICY_SIZE);
     size_t filled = fill_tail(entry, data);
     if (filled < data.n) {
         segment = segment_of(entry, entry->length + filled,
@@ -702,7 +706,7 @@ void zq_entry_finish(struct zq_writer *writer, bool complete)
         zq_store_complete(entry, NULL);
     } else {
         if (entry->shard != NULL)
-            zq_store_drop_fill(entry, false, 0);
+            zq_store_drop_fill(entry, ZQ_POLICY_STORABLE, 0);
         end(entry, complete ? ZQ_ENTRY_COMPLETE : ZQ_ENTRY_ABORTED);
     }
     zq_entry_unref(entry);
@@ -716,7 +720,7 @@ void zq_entry_fail(struct zq_writer *writer, unsigned status)
     writer->entry = NULL;
     if (entry->shard != NULL) {
         zq_purge_headed(entry);
-        zq_store_drop_fill(entry, false, 0);
+        zq_store_drop_fill(entry, ZQ_POLICY_STORABLE, 0);
     }
     zq_lock_take(&entry->lock);
     entry->status = status;

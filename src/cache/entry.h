@@ -235,9 +235,9 @@ struct zq_segment *zq_segment_keep(struct zq_slice data, struct zq_chunk *chunk)
 void zq_segments_free(struct zq_entry *entry, struct zq_segment *first);
 /* Frees what all readers have passed of an entry that is not retained. Entry locked. */
 void zq_segments_trim(struct zq_entry *entry);
-/* The entry will not be stored: it goes off the index, and keeps only a window from now on. `mark`:
- * the key is remembered for it. The writer's; no lock held. */
-void zq_entry_let_go(struct zq_entry *entry, bool mark);
+/* The entry will not be stored: it goes off the index, and keeps only a window from now on. Why is
+ * remembered with the key, if that is not STORABLE. The writer's; no lock held. */
+void zq_entry_let_go(struct zq_entry *entry, enum zq_policy_verdict why);
 /* How far the writer may go, as an offset. Entry locked. */
 uint64_t zq_entry_limit(const struct zq_entry *entry);
 

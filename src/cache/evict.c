@@ -109,7 +109,7 @@ static bool evict_mark(struct zq_cache *cache)
     zq_lock_take(&shard->lock);
     bool any = !zq_list_empty(&shard->marks);
     if (any) {
-        struct zq_slot *slot = ZQ_CONTAINER(shard->marks.next, struct zq_slot, mark);
+        struct zq_slot *slot = ZQ_CONTAINER(shard->marks.next, struct zq_slot, marked);
         zq_slot_unmark(shard, slot);
         zq_slot_tidy(cache, shard, slot);
     }

@@ -10,7 +10,8 @@ void zq_cache_switch(struct zq_cache *cache, bool on)
     atomic_store_explicit(&cache->off, !on, memory_order_relaxed);
 }
 
-static void add_shard(struct zq_shard *shard, struct zq_cache_stat *out)
+static void add_shard(struct zq_shard *shard, struct zq_cache_stat *out,
+                      uint64_t keys[ZQ_POLICY_COUNT])
 {
     zq_lock_take(&shard->lock);
     out->responses += shard->variants;
@@ -20,12 +21,31 @@ static void add_shard(struct zq_shard *shard, struct zq_cache_stat *out)
     out->stored += shard->stored;
     out->evicted += shard->evicted;
     out->purged += shard->purged;
+    out->promoted += shard->promoted;
+    out->promotions += shard->promotions;
+    out->demotions += shard->demotions;
+    for (size_t i = 0; i < ZQ_POLICY_COUNT; i++)
+        keys[i] += shard->marked[i];
     zq_lock_give(&shard->lock);
+}
+
+static void put_reasons(const uint64_t keys[ZQ_POLICY_COUNT], struct zq_cache_stat *out)
+{
+    size_t n = 0;
+
+    _Static_assert(ZQ_POLICY_COUNT <= ZQ_CACHE_REASONS_MAX, "there is a place for each");
+    for (size_t i = 0; i < ZQ_POLICY_COUNT; i++) {
+        out->demoted += keys[i];
+        if (keys[i] > 0)
+            out->reasons[n++] =
+                (struct zq_cache_reason){zq_policy_word((enum zq_policy_verdict)i), keys[i]};
+    }
 }
 
 void zq_cache_stat(struct zq_cache *cache, struct zq_cache_stat *out)
 {
     struct zq_purges *purges = &cache->purges;
+    uint64_t keys[ZQ_POLICY_COUNT] = {0};
 
     ZQ_CHECK(cache, ZQ_CACHE_MAGIC);
     *out = (struct zq_cache_stat){
@@ -42,7 +62,8 @@ void zq_cache_stat(struct zq_cache *cache, struct zq_cache_stat *out)
     out->sweeping = atomic_load_explicit(&purges->effective, memory_order_relaxed) - purges->swept;
     zq_lock_give(&purges->lock);
     for (size_t i = 0; i < ZQ_STORE_SHARDS; i++)
-        add_shard(&cache->shards[i], out);
+        add_shard(&cache->shards[i], out, keys);
+    put_reasons(keys, out);
 }
 
 /* ---- listing ---- */
@@ -102,8 +123,33 @@ bool zq_cache_list(struct zq_cache *cache, uint64_t *cursor, int64_t now_ms, zq_
     return *cursor / n_buckets < ZQ_STORE_SHARDS;
 }
 
+const char *zq_cache_class_word(enum zq_cache_class class)
+{
+    static const char *const words[] = {
+#define X(name, word) [ZQ_CACHE_##name] = (word),
+        ZQ_CACHE_CLASSES(X)
+#undef X
+    };
+
+    ZQ_ASSERT((size_t) class < ZQ_ARRAY_SIZE(words));
+    return words[class];
+}
+
+static struct zq_cache_key_state state_of(const struct zq_slot *slot, int64_t now_ms)
+{
+    if (slot->mark_until_ms > now_ms)
+        return (struct zq_cache_key_state){
+            .class = ZQ_CACHE_DEMOTED,
+            .reason = zq_policy_word((enum zq_policy_verdict)slot->mark),
+            .left_s = (slot->mark_until_ms - now_ms + 999) / 1000,
+        };
+    return (struct zq_cache_key_state){
+        .class = slot->n_variants > 0 ? ZQ_CACHE_PROMOTED : ZQ_CACHE_APP,
+    };
+}
+
 static void show_key(struct zq_cache *cache, struct zq_slice key, int64_t now_ms,
-                     zq_cache_each *each, void *argument)
+                     zq_cache_each *each, void *argument, struct zq_cache_key_state *state)
 {
     uint64_t hash = zq_hash(key.p, key.n);
     struct zq_shard *shard = zq_store_shard(cache, hash);
@@ -112,14 +158,17 @@ static void show_key(struct zq_cache *cache, struct zq_slice key, int64_t now_ms
     zq_list_init(&dropped);
     zq_lock_take(&shard->lock);
     struct zq_slot *slot = zq_slot_find(shard, key, hash);
-    if (slot != NULL && zq_slot_purge(cache, shard, slot, &dropped))
+    *state = (struct zq_cache_key_state){.class = ZQ_CACHE_APP};
+    if (slot != NULL && zq_slot_purge(cache, shard, slot, &dropped)) {
         each_variant(slot, now_ms, each, argument);
+        *state = state_of(slot, now_ms);
+    }
     zq_lock_give(&shard->lock);
     zq_store_unref_all(&dropped);
 }
 
 int zq_cache_show(struct zq_cache *cache, struct zq_slice url, int64_t now_ms, zq_cache_each *each,
-                  void *argument)
+                  void *argument, struct zq_cache_key_state *state)
 {
     const struct zq_purge purge = {.kind = ZQ_PURGE_URL, .text = url};
 
@@ -129,7 +178,7 @@ int zq_cache_show(struct zq_cache *cache, struct zq_slice url, int64_t now_ms, z
     struct zq_pattern *pattern = zq_pattern_new(&purge); /* whose text is the key */
     if (pattern == NULL)
         return ZQ_ENOMEM;
-    show_key(cache, zq_slice(pattern->text, pattern->n), now_ms, each, argument);
+    show_key(cache, zq_slice(pattern->text, pattern->n), now_ms, each, argument, state);
     zq_pattern_free(pattern);
     return 0;
 }

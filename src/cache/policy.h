@@ -97,12 +97,14 @@ static inline bool zq_freshness_permits(const struct zq_freshness *f, int64_t no
     X(CREDENTIALS, "the request's Cookie or Authorization")                                        \
     X(VARY, "Vary") /* no other request can be known to match */                                   \
     X(NO_FRESHNESS, "no freshness")                                                                \
-    X(STALE, "stale on arrival") /* and it has no validator */
+    X(STALE, "stale on arrival") /* and it has no validator */                                     \
+    X(SIZE, "its size")          /* for the store to say */
 
 enum zq_policy_verdict {
 #define X(name, word) ZQ_POLICY_##name,
     ZQ_POLICY_VERDICTS(X)
 #undef X
+        ZQ_POLICY_COUNT
 };
 const char *zq_policy_word(enum zq_policy_verdict verdict);
 

@@ -29,7 +29,7 @@ struct zq_segment *zq_segment_new(struct zq_entry *entry, size_t need)
 
     ZQ_ASSERT(size <= UINT32_MAX);
     if (entry->retained && !zq_store_reserve(entry->cache, segment_bytes(size))) {
-        zq_entry_let_go(entry, false);
+        zq_entry_let_go(entry, ZQ_POLICY_STORABLE);
         size = next_size(entry, need);
     }
     bool counted = entry->retained;
@@ -99,9 +99,9 @@ void zq_segments_trim(struct zq_entry *entry)
     }
 }
 
-void zq_entry_let_go(struct zq_entry *entry, bool mark)
+void zq_entry_let_go(struct zq_entry *entry, enum zq_policy_verdict why)
 {
-    zq_store_drop_fill(entry, mark, entry->freshness.response_ms);
+    zq_store_drop_fill(entry, why, entry->freshness.response_ms);
     zq_lock_take(&entry->lock);
     entry->retained = false;
     for (struct zq_node *n = entry->readers.next; n != &entry->readers; n = n->next)

@@ -16,7 +16,7 @@ struct zq_slot *zq_slot_new(struct zq_slice key, uint64_t hash)
     memcpy(slot->key, key.p, key.n);
     zq_list_init(&slot->variants);
     zq_list_init(&slot->fills);
-    zq_list_init(&slot->mark);
+    zq_list_init(&slot->marked);
     return slot;
 }
 
@@ -69,19 +69,23 @@ void zq_slot_unmark(struct zq_shard *shard, struct zq_slot *slot)
     if (slot->mark_until_ms == 0)
         return;
     slot->mark_until_ms = 0;
-    zq_list_remove(&slot->mark);
+    zq_list_remove(&slot->marked);
     shard->mark_bytes -= zq_slot_bytes(slot->key_n);
+    shard->marked[slot->mark]--;
 }
 
 void zq_slot_mark(struct zq_cache *cache, struct zq_shard *shard, struct zq_slot *slot,
-                  int64_t now_ms)
+                  enum zq_policy_verdict why, int64_t now_ms)
 {
+    shard->demotions += slot->mark_until_ms == 0;
     zq_slot_unmark(shard, slot);
     slot->mark_until_ms = now_ms + ZQ_STORE_MARK_MS;
-    zq_list_append(&shard->marks, &slot->mark);
+    slot->mark = (uint16_t)why;
+    zq_list_append(&shard->marks, &slot->marked);
     shard->mark_bytes += zq_slot_bytes(slot->key_n);
+    shard->marked[why]++;
     while (!zq_list_empty(&shard->marks)) {
-        struct zq_slot *oldest = ZQ_CONTAINER(shard->marks.next, struct zq_slot, mark);
+        struct zq_slot *oldest = ZQ_CONTAINER(shard->marks.next, struct zq_slot, marked);
         if (oldest->mark_until_ms > now_ms && shard->mark_bytes <= cache->mark_bytes_max)
             break;
         zq_slot_unmark(shard, oldest);
@@ -96,7 +100,7 @@ void zq_slot_drop(struct zq_entry *entry, bool is_variant, struct zq_node *dropp
     ZQ_LOCK_HELD(&entry->shard->lock);
     if (is_variant) {
         zq_queue_remove(entry->cache, entry);
-        entry->slot->n_variants--;
+        entry->shard->promoted -= --entry->slot->n_variants == 0;
         entry->shard->variants--;
     }
     entry->slot = NULL;
@@ -148,6 +152,7 @@ bool zq_store_confirm_fill(struct zq_entry *entry, struct zq_tags *tags)
                    (entry->base == NULL || !zq_purge_of_head(entry, entry->base->tags));
     if (indexed) {
         entry->tags = tags;
+        shard->promotions += entry->slot->n_variants == 0 || entry->slot->mark_until_ms != 0;
         zq_slot_unmark(shard, entry->slot);
         if (!zq_entry_is_alone(entry)) {
             zq_list_remove(&entry->link);
@@ -159,7 +164,7 @@ bool zq_store_confirm_fill(struct zq_entry *entry, struct zq_tags *tags)
 }
 
 /* True if there was something to drop; the caller then gives the slot's reference. */
-static bool unlink_fill(struct zq_entry *entry, bool mark, int64_t now_ms)
+static bool unlink_fill(struct zq_entry *entry, enum zq_policy_verdict why, int64_t now_ms)
 {
     struct zq_slot *slot = entry->slot;
 
@@ -167,17 +172,17 @@ static bool unlink_fill(struct zq_entry *entry, bool mark, int64_t now_ms)
         return false;
     entry->slot = NULL;
     zq_list_remove(&entry->link);
-    if (mark)
-        zq_slot_mark(entry->cache, entry->shard, slot, now_ms);
+    if (why != ZQ_POLICY_STORABLE)
+        zq_slot_mark(entry->cache, entry->shard, slot, why, now_ms);
     else
         zq_slot_tidy(entry->cache, entry->shard, slot);
     return true;
 }
 
-void zq_store_drop_fill(struct zq_entry *entry, bool mark, int64_t now_ms)
+void zq_store_drop_fill(struct zq_entry *entry, enum zq_policy_verdict why, int64_t now_ms)
 {
     zq_lock_take(&entry->shard->lock);
-    bool dropped = unlink_fill(entry, mark, now_ms);
+    bool dropped = unlink_fill(entry, why, now_ms);
     zq_lock_give(&entry->shard->lock);
     if (dropped)
         zq_entry_unref(entry);
@@ -199,7 +204,7 @@ bool zq_store_drop_idle_fill(struct zq_entry *entry)
     zq_lock_take(&entry->shard->lock);
     bool idle = is_idle(entry);
     if (idle)
-        dropped = unlink_fill(entry, false, 0);
+        dropped = unlink_fill(entry, ZQ_POLICY_STORABLE, 0);
     zq_lock_give(&entry->shard->lock);
     if (dropped)
         zq_entry_unref(entry);
@@ -288,7 +293,8 @@ static void add_variant(struct zq_slot *slot, struct zq_entry *entry, struct zq_
     zq_list_remove(&entry->link);
     zq_list_append(first_as_old(slot, entry), &entry->link);
     zq_queue_add(entry->cache, entry);
-    slot->n_variants++;
+    if (slot->n_variants++ == 0)
+        entry->shard->promoted++;
     entry->shard->variants++;
     entry->shard->stored++;
 }

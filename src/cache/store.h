@@ -10,6 +10,7 @@
 
 #include "cache/bypass.h"
 #include "cache/lock.h"
+#include "cache/policy.h"
 #include "cache/purge.h"
 #include "zq/cache.h"
 
@@ -30,9 +31,10 @@ struct zq_slot {
     struct zq_node variants; /* newest first, by their Date */
     struct zq_node fills;    /* newest first; one goes to the front when its head is storable; those
                                 that are for their reader alone are behind all others */
-    struct zq_node mark;     /* in shard->marks */
+    struct zq_node marked;   /* in shard->marks */
     int64_t mark_until_ms;   /* 0: no mark */
-    uint32_t n_variants;
+    uint16_t n_variants;
+    uint16_t mark; /* while there is one, why: enum zq_policy_verdict */
     uint32_t key_n;
     char key[];
 };
@@ -44,6 +46,9 @@ struct zq_shard {
     struct zq_node marks; /* oldest first, so also in the order in which they expire */
     size_t mark_bytes;
     uint64_t variants, hits, joined, misses, stored, evicted, purged;
+    uint64_t promoted; /* slots with variants */
+    uint64_t promotions, demotions;
+    uint64_t marked[ZQ_POLICY_COUNT]; /* slots with such a mark */
 };
 
 /* SIEVE's queue (evict.c). Hits do not come here. */
@@ -108,10 +113,10 @@ struct zq_slot *zq_slot_find(struct zq_shard *shard, struct zq_slice key, uint64
 void zq_slot_insert(struct zq_shard *shard, struct zq_slot *slot);
 /* Frees the slot if it says nothing any more; false then. */
 bool zq_slot_tidy(struct zq_cache *cache, struct zq_shard *shard, struct zq_slot *slot);
-/* Remembers that the last answer was not storable, and forgets marks that expired or are too
- * many. The slot may be gone afterwards. */
+/* Remembers that the last answer was not storable, and why; and forgets marks that expired or are
+ * too many. The slot may be gone afterwards. */
 void zq_slot_mark(struct zq_cache *cache, struct zq_shard *shard, struct zq_slot *slot,
-                  int64_t now_ms);
+                  enum zq_policy_verdict why, int64_t now_ms);
 void zq_slot_unmark(struct zq_shard *shard, struct zq_slot *slot);
 
 /* ---- entries in slots ---- */
@@ -134,8 +139,9 @@ void zq_store_add_fill(struct zq_slot *slot, struct zq_entry *entry);
  * or was purged since it began, by these tags or by those of the stored response that it is made of
  * or replaces. Locks the shard. */
 bool zq_store_confirm_fill(struct zq_entry *entry, struct zq_tags *tags);
-/* Takes a fill off the index, if it is still there; `mark` remembers why. Locks the shard. */
-void zq_store_drop_fill(struct zq_entry *entry, bool mark, int64_t now_ms);
+/* Takes a fill off the index, if it is still there, and remembers why, if that is not STORABLE.
+ * Locks the shard. */
+void zq_store_drop_fill(struct zq_entry *entry, enum zq_policy_verdict why, int64_t now_ms);
 /* Takes a fill that has no reader, and will not be stored, off the index, so that none can join it.
  * True if it is off and idle. Locks the shard and the entry. */
 bool zq_store_drop_idle_fill(struct zq_entry *entry);

@@ -179,6 +179,8 @@ static void on_stat(struct front *front, const struct admin_request *request,
 #define X(name) admin_put(reply, "%-16s %" PRIu64 "\n", #name, stat.name);
     ZQ_CACHE_STATS(X)
 #undef X
+    for (size_t i = 0; i < ZQ_CACHE_REASONS_MAX && stat.reasons[i].word != NULL; i++)
+        admin_put(reply, "demoted by %s %" PRIu64 "\n", stat.reasons[i].word, stat.reasons[i].keys);
 }
 
 struct listing {
@@ -283,15 +285,46 @@ static void begin_list(struct listing *l)
         admin_put(l->reply, "{\"responses\": [");
 }
 
-static void end_list(struct listing *l)
+static void end_responses(struct listing *l)
 {
     if (l->request->plain)
         return;
     admin_put(l->reply, "], \"next\": ");
     if (l->reply->more)
-        admin_put(l->reply, "%" PRIu64 "}\n", l->reply->next);
+        admin_put(l->reply, "%" PRIu64, l->reply->next);
     else
-        admin_put(l->reply, "null}\n");
+        admin_put(l->reply, "null");
+}
+
+static void end_list(struct listing *l)
+{
+    if (!l->request->plain)
+        admin_put(l->reply, "}\n");
+}
+
+static void put_class_plain(struct listing *l, const struct zq_cache_key_state *state)
+{
+    admin_put(l->reply, "%s: ", zq_cache_class_word(state->class));
+    if (state->reason != NULL)
+        admin_put(l->reply, "remembered as not storable: %s, %" PRId64 " s left\n", state->reason,
+                  state->left_s);
+    else
+        admin_put(l->reply, "what is stored answers, and of misses at once one is called for\n");
+}
+
+/* What became of the key, behind what is stored under it. */
+static void put_class(struct listing *l, const struct zq_cache_key_state *state)
+{
+    if (l->request->plain) {
+        put_class_plain(l, state);
+        return;
+    }
+    admin_put(l->reply, ", \"class\": \"%s\", ", zq_cache_class_word(state->class));
+    if (state->reason != NULL)
+        admin_put(l->reply, "\"reason\": \"%s\", \"seconds\": %" PRId64, state->reason,
+                  state->left_s);
+    else
+        admin_put(l->reply, "\"reason\": null, \"seconds\": null");
 }
 
 /* A part of the whole: an answer takes no longer than some hundred steps. */
@@ -310,6 +343,7 @@ static void on_ls(struct front *front, const struct admin_request *request,
     reply->more = true;
     for (int i = 0; i < 100 && l.n < LIST_MOST && reply->more; i++)
         reply->more = zq_cache_list(front->cache, &reply->next, request->now_ms, on_item, &l);
+    end_responses(&l);
     end_list(&l);
 }
 
@@ -317,6 +351,7 @@ static void on_show(struct front *front, const struct admin_request *request,
                     struct admin_reply *reply)
 {
     struct listing l = {request, reply, 0};
+    struct zq_cache_key_state state;
     struct zq_slice url;
 
     if (!parameter(request, ZQ_SLICE("url"), &url)) {
@@ -328,12 +363,17 @@ static void on_show(struct front *front, const struct admin_request *request,
         return;
     }
     begin_list(&l);
-    if (zq_cache_show(front->cache, url, request->now_ms, on_item, &l) < 0)
+    if (zq_cache_show(front->cache, url, request->now_ms, on_item, &l, &state) < 0) {
         admin_fail(request, reply, 400, "url", "is no absolute URL (http://host/path)");
-    else if (l.n == 0)
+        return;
+    }
+    if (l.n == 0 && state.class == ZQ_CACHE_APP) {
         admin_fail(request, reply, 404, "url", "nothing is stored for it");
-    else
-        end_list(&l);
+        return;
+    }
+    end_responses(&l);
+    put_class(&l, &state);
+    end_list(&l);
 }
 
 static void on_switch(struct front *front, const struct admin_request *request,

@@ -20,17 +20,16 @@ struct sums {
     const char *reason;
 };
 
-static struct sums sums_of(const struct listing *l, size_t index)
+static struct sums sums_of(const struct listing *l, size_t index,
+                           const _Atomic(const char *) *reason)
 {
-    struct sums sums = {0};
+    struct sums sums = {.reason = atomic_load_explicit(reason, memory_order_relaxed)};
 
     for (unsigned i = 0; i < l->front->n_threads; i++) {
         struct route_counts *c = &l->table->counts[i][index];
 #define X(name) sums.name += atomic_load_explicit(&c->name, memory_order_relaxed);
         ROUTE_COUNTS(X)
 #undef X
-        const char *reason = atomic_load_explicit(&c->reason, memory_order_relaxed);
-        sums.reason = reason != NULL ? reason : sums.reason;
     }
     return sums;
 }
@@ -107,7 +106,7 @@ static void put_object(struct listing *l, const struct zq_route *r, const struct
 
 static void put_route(struct listing *l, const struct route *route)
 {
-    const struct sums sums = sums_of(l, route->index);
+    const struct sums sums = sums_of(l, route->index, &route->reason);
 
     if (l->plain)
         put_plain(l, &route->declared, &sums);
@@ -119,7 +118,7 @@ static void put_route(struct listing *l, const struct route *route)
  * once it was not. */
 static void put_undeclared(struct listing *l)
 {
-    const struct sums sums = sums_of(l, 0);
+    const struct sums sums = sums_of(l, 0, &l->table->undeclared);
 
     admin_put(l->reply,
               l->plain ? "*  (undeclared)  app"

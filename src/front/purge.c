@@ -61,7 +61,12 @@ int front_stat_json(struct front *front, struct zq_buf *out)
         error = zq_buf_printf(out, ", \"" #name "\": %" PRIu64, stat.name);
     ZQ_CACHE_STATS(X)
 #undef X
-    return error == 0 ? zq_buf_append(out, "}", 1) : error;
+    if (error == 0)
+        error = zq_buf_printf(out, ", \"reasons\": {");
+    for (size_t i = 0; error == 0 && i < ZQ_CACHE_REASONS_MAX && stat.reasons[i].word != NULL; i++)
+        error = zq_buf_printf(out, "%s\"%s\": %" PRIu64, i > 0 ? ", " : "", stat.reasons[i].word,
+                              stat.reasons[i].keys);
+    return error == 0 ? zq_buf_append(out, "}}", 2) : error;
 }
 
 /* ---- workers ---- */

@@ -186,6 +186,16 @@ int routes_key_url(const struct routes_view *view, struct zq_slice url, struct z
 
 /* ---- what becomes of responses ---- */
 
+/* Read first, as it is mostly the same: the line is the other threads' as well. */
+static void note_reason(struct route_choice choice, const char *refusal)
+{
+    _Atomic(const char *) *reason =
+        choice.route != NULL ? &choice.route->reason : &choice.view->table->undeclared;
+
+    if (atomic_load_explicit(reason, memory_order_relaxed) != refusal)
+        atomic_store_explicit(reason, refusal, memory_order_relaxed);
+}
+
 /* Errors and redirections of a view, or of what stands in front of it, are seldom meant to be
  * stored: only what a view answers when all is well counts. */
 static void note_refusal(struct route *route, unsigned status, const char *refusal)
@@ -213,7 +223,7 @@ void routes_settled(struct front_thread *thread, struct route_choice choice, uns
         ROUTES_COUNT(counts, stored);
     } else if (refusal != NULL) {
         ROUTES_COUNT(counts, unstored);
-        atomic_store_explicit(&counts->reason, refusal, memory_order_relaxed);
+        note_reason(choice, refusal);
         note_refusal(choice.route, status, refusal);
     }
 }

@@ -32,17 +32,17 @@ struct route_counts {
 #define X(name) atomic_ullong name;
     ROUTE_COUNTS(X)
 #undef X
-    _Atomic(const char *) reason; /* of the last that was not storable; NULL: none */
 };
 
 struct route {
     struct route *next;
     struct zq_route declared;
-    struct zq_entry *held;   /* STATIC: the response */
-    struct zq_slice selects; /* CACHED: for Zq-Vary; may be empty */
-    size_t index;            /* from 1; 0 are requests that no route was declared for */
-    atomic_uint refused;     /* responses in a row, on all threads, that were not storable */
-    atomic_bool warned;      /* that it keeps answering what cannot be stored */
+    struct zq_entry *held;        /* STATIC: the response */
+    struct zq_slice selects;      /* CACHED: for Zq-Vary; may be empty */
+    size_t index;                 /* from 1; 0 are requests that no route was declared for */
+    _Atomic(const char *) reason; /* why the last that was not storable was not; NULL: none */
+    atomic_uint refused;          /* responses in a row, on all threads, that were not storable */
+    atomic_bool warned;           /* that it keeps answering what cannot be stored */
 };
 
 struct route_table {
@@ -54,6 +54,7 @@ struct route_table {
     size_t n;
     size_t bytes;                                   /* of the declarations, and of static bodies */
     struct route_counts *counts[FRONT_THREADS_MAX]; /* n + 1 each */
+    _Atomic(const char *) undeclared;               /* the reason of requests that have no route */
 };
 
 /* A thread's reference to the table that holds, and of exchanges that still use an older one. */

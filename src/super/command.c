@@ -30,7 +30,7 @@ static const char cache_help[] =
     "Commands:\n"
     "  ls         List what is stored: status, bytes, age and time left in seconds, URL, tags\n"
     "  stat       Show how much is stored, and how it is used\n"
-    "  show URL   Show what is stored for an absolute URL\n"
+    "  show URL   Show what is stored for an absolute URL, and whether others wait for one call\n"
     "  off        Pass all requests on; what is stored stays\n"
     "  on         Use the cache again\n"
     "  bypass add PATTERN\n"

@@ -538,6 +538,7 @@ static void note_item(const struct zq_cache_item *item, void *argument)
 static void what_is_stored_can_be_listed(void **state)
 {
     struct zq_cache *cache = *state;
+    struct zq_cache_key_state key;
     char text[1000] = "";
     uint64_t cursor = 0;
 
@@ -548,12 +549,14 @@ static void what_is_stored_can_be_listed(void **state)
     assert_false(zq_cache_list(cache, &cursor, 7000, note_item, text));
     text[0] = '\0';
     soft(cache, TAG, "a");
-    assert_int_equal(zq_cache_show(cache, ZQ_SLICE(URL "/1"), 0, note_item, text), 0);
+    assert_int_equal(zq_cache_show(cache, ZQ_SLICE(URL "/1"), 0, note_item, text, &key), 0);
     assert_string_equal(text, URL "/1 200 3 0 soft a b\n");
+    assert_int_equal(key.class, ZQ_CACHE_PROMOTED);
     hard(cache, TAG, "b");
     text[0] = '\0';
-    assert_int_equal(zq_cache_show(cache, ZQ_SLICE(URL "/1"), 0, note_item, text), 0);
-    assert_int_equal(zq_cache_show(cache, ZQ_SLICE("/1"), 0, note_item, text), ZQ_EINVAL);
+    assert_int_equal(zq_cache_show(cache, ZQ_SLICE(URL "/1"), 0, note_item, text, &key), 0);
+    assert_int_equal(zq_cache_show(cache, ZQ_SLICE("/1"), 0, note_item, text, &key), ZQ_EINVAL);
+    assert_int_equal(key.class, ZQ_CACHE_APP);
     for (cursor = 0; zq_cache_list(cache, &cursor, 0, note_item, text);)
         ;
     assert_string_equal(text, "");
