@@ -1,7 +1,7 @@
 /* The front's shared state, and what each I/O thread owns.
  *
  * A request's way: serve.c (on_request: decide) → cache → fetch.c (one call into Python) → link.c
- * (frames) → worker … → link.c → fetch.c (fills the entry) → serve.c (pumps it to the client).
+ * (frames) → worker … → link.c → fetch.c (fills the entry) → serve_answer.c (to the client).
  *
  * Threads: `struct front` is written before the threads start, its atomics excepted; everything
  * else belongs to one I/O thread, which others reach only by zq_loop_post. Thread 0 is the main

@@ -1,90 +1,18 @@
 #include "front/serve.h"
 
-#include "front/cache_status.h"
-#include "front/fetch.h"
 #include "front/key_rule.h"
-#include "front/routes.h"
-#include "front/static.h"
-#include "zq/log.h"
+#include "front/serving.h"
 
-#define RUNS_MAX 16
-#define RETRY_AFTER_S 1
 /* Nobody waits longer for the head of another's fetch. */
 #define HEAD_WAIT_MS 5000
-
-/* An exchange under way; lives in its arena. */
-struct serving {
-    struct zq_exchange *exchange;
-    struct front_thread *thread;
-    struct zq_reader reader;
-    struct zq_post wake;
-    struct zq_timer patience; /* for another's head, or for the routes to be known */
-    struct zq_node undecided; /* in the thread's list, while they are not */
-    struct fetch *fetch;      /* that this exchange opened and may feed; NULL when there is none */
-    struct route_choice choice;
-    struct zq_slice target; /* as it came, for the log */
-    enum zq_cache_verdict verdict;
-    enum zq_cache_forward forward;
-    bool untrusted_forwarded;
-    bool rejected;       /* the front answered by itself */
-    bool portioned;      /* not all content goes out: */
-    uint64_t skip, left; /* so much is passed over first, so much goes out */
-    bool *gone;          /* set when the exchange ends inside a call of ours */
-};
 
 static void pump(struct serving *s);
 static void go_alone(struct serving *s);
 
-/* While `gone` is watched, an exchange that ends inside a call says so there: `*s` is not to be
- * touched any more then. (Not inlined: the compiler would see a pointer to a local escape.) */
-static __attribute__((noinline)) void watch(struct serving *s, bool *gone)
+/* Not inlined: the compiler would see a pointer to a local escape. */
+__attribute__((noinline)) void serving_watch(struct serving *s, bool *gone)
 {
     s->gone = gone;
-}
-
-/* ---- Cache-Status ---- */
-
-static bool is_static(const struct serving *s)
-{
-    return s->choice.route != NULL && s->choice.route->declared.kind == ZQ_ROUTE_STATIC;
-}
-
-/* Who makes what is not replayed. */
-static const char *maker(const struct serving *s)
-{
-    return s->choice.route != NULL && s->choice.route->declared.kind == ZQ_ROUTE_DIRECT ? "direct"
-                                                                                        : "app";
-}
-
-/* With the key where the log is for debugging: it shows what a key rule made of the target. */
-static struct zq_slice with_key(const struct serving *s, struct zq_slice value)
-{
-    const struct zq_request *r = &s->exchange->request;
-    struct zq_buf key = {0};
-
-    if (zq_cache_key(&key, r->scheme, r->host, r->target) == 0)
-        value = cache_status_keyed(value, zq_slice(zq_buf_data(&key), key.n), &s->exchange->arena);
-    zq_buf_fini(&key);
-    return value;
-}
-
-/* `info`: NULL where no response came. */
-static struct zq_slice status_of(const struct serving *s, const struct zq_entry_info *info,
-                                 char out[CACHE_STATUS_SIZE])
-{
-    if (is_static(s))
-        return ZQ_SLICE(CACHE_STATUS_STATIC);
-    struct zq_slice value = cache_status(s->verdict, s->forward, info, maker(s), out);
-    return s->thread->front->config->cache && zq_log_enabled(ZQ_LOG_DEBUG) ? with_key(s, value)
-                                                                           : value;
-}
-
-/* There will be no answer but this, which is the front's own. */
-static void reject(struct serving *s, unsigned status)
-{
-    s->rejected = true;
-    zq_exchange_error(s->exchange, status, status == 503 ? RETRY_AFTER_S : 0,
-                      ZQ_SLICE(CACHE_STATUS_REJECTED));
 }
 
 /* ---- deciding ---- */
@@ -152,7 +80,7 @@ static void decide(struct serving *s, bool may_join)
                                may_join, &s->reader, &writer, &s->forward);
 
     if (verdict < 0) {
-        reject(s, 503);
+        serving_reject(s, 503);
         return;
     }
     s->verdict = (enum zq_cache_verdict)verdict;
@@ -165,14 +93,14 @@ static void decide(struct serving *s, bool may_join)
         return;
     }
     bool gone = false;
-    watch(s, &gone);
+    serving_watch(s, &gone);
     if (s->verdict == ZQ_CACHE_LEAD || s->verdict == ZQ_CACHE_PASS)
         call_application(s, &writer);
     else if (writer.entry != NULL)
         refresh(s, &writer);
     if (gone)
         return;
-    watch(s, NULL);
+    serving_watch(s, NULL);
     if (s->verdict == ZQ_CACHE_JOIN && !route_is_cached(s->choice.route))
         zq_timer_set(s->thread->loop, &s->patience, HEAD_WAIT_MS);
     pump(s);
@@ -213,10 +141,10 @@ static void take_route(struct serving *s)
     s->choice.view = routes_use(s->thread);
     s->choice.route = routes_match(s->choice.view, r->path, r->method);
     ROUTES_COUNT(counts_of(s), requests);
-    if (is_static(s))
+    if (serving_is_static(s))
         replay(s);
     else if (route_has_rule(s->choice.route, r->method) && apply_rule(s) < 0)
-        reject(s, 503);
+        serving_reject(s, 503);
     else
         decide(s, true);
 }
@@ -277,7 +205,7 @@ static void on_impatience(struct zq_timer *timer)
     struct serving *s = ZQ_CONTAINER(timer, struct serving, patience);
 
     if (s->choice.view == NULL)
-        reject(s, 504);
+        serving_reject(s, 504);
     else if (zq_reader_state(&s->reader) == ZQ_READER_WAITING)
         go_alone(s);
     else
@@ -304,7 +232,7 @@ static void on_request(struct zq_http_server *server, struct zq_exchange *exchan
     exchange->user = s;
     s->untrusted_forwarded = forwarded_apply(s->thread->front->trusted, &exchange->request);
     if (name_host(s) < 0)
-        zq_exchange_error(exchange, 503, RETRY_AFTER_S, (struct zq_slice){0});
+        serving_reject(s, 503);
     else if (s->thread->routes != NULL)
         take_route(s);
     else
@@ -313,184 +241,11 @@ static void on_request(struct zq_http_server *server, struct zq_exchange *exchan
 
 /* ---- answering ---- */
 
-/* With these the request did not get as far as the application. */
-static bool is_rejection(unsigned status)
-{
-    return status == 431 || status == 503;
-}
-
-static void answer_failure(struct serving *s)
-{
-    char text[CACHE_STATUS_SIZE];
-    unsigned status = zq_entry_status(&s->reader);
-
-    zq_reader_detach(&s->reader);
-    if (is_rejection(status))
-        reject(s, status);
-    else
-        zq_exchange_error(s->exchange, status, 0, status_of(s, NULL, text));
-}
-
 /* Released from another's fetch: this request goes by itself, and not one behind the other. */
 static void go_alone(struct serving *s)
 {
     zq_reader_detach(&s->reader);
     decide(s, false);
-}
-
-/* The head of a part, or of the word that the client has the response already; made in the thread's
- * buffer, as it is used before zq_exchange_start returns. Without memory the whole goes out. */
-static void replace_head(struct serving *s, const struct zq_answer *answer,
-                         struct zq_response_head *head)
-{
-    struct zq_buf *block = &s->thread->block;
-
-    zq_buf_consume(block, block->n);
-    if (zq_answer_block(block, answer, head->block) < 0)
-        return;
-    head->block = zq_slice(zq_buf_data(block), block->n);
-    head->status = answer->status;
-    head->content_length = answer->status == 304 ? -1 : (int64_t)answer->n;
-    s->portioned = true;
-    s->skip = answer->first;
-    s->left = answer->n;
-}
-
-/* A static response is as old as its replay: it has no Age, and the Date of now. */
-static void date_head(struct serving *s, struct zq_response_head *head)
-{
-    struct front_thread *thread = s->thread;
-
-    if (head->block.p != zq_buf_data(&thread->block)) {
-        zq_buf_consume(&thread->block, thread->block.n);
-        if (zq_buf_append(&thread->block, head->block.p, head->block.n) < 0)
-            return;
-    }
-    if (static_date(&thread->block, thread->front->config, front_wall_clock(thread)) == 0)
-        head->block = zq_slice(zq_buf_data(&thread->block), thread->block.n);
-    head->age = -1;
-}
-
-/* RFC 9111 5.1: an answer from the store has an Age. One that was joined on its way has the one
- * that it came with; to its leader, the application's field goes as it is. */
-static int64_t shown_age(const struct serving *s, const struct zq_entry_info *info)
-{
-    if (s->verdict == ZQ_CACHE_HIT || info->had_content ||
-        (s->verdict == ZQ_CACHE_JOIN && info->age_s > 0))
-        return info->age_s;
-    return -1;
-}
-
-/* Decides which part of the response goes out. */
-static void make_head(struct serving *s, const struct zq_entry_info *info,
-                      struct zq_response_head *head)
-{
-    struct zq_answer answer;
-
-    *head = (struct zq_response_head){
-        .status = info->status,
-        .block = info->block,
-        .content_length = info->content_length,
-        .age = shown_age(s, info),
-        .close = info->close,
-    };
-    if (s->verdict == ZQ_CACHE_PASS)
-        return;
-    bool is_get = s->exchange->request.method_id == ZQ_METHOD_GET;
-    s->portioned = !is_get; /* HEAD: its answer does not wait for the content */
-    zq_answer_choose(&s->reader, is_get, info, &answer);
-    if (answer.status != 0)
-        replace_head(s, &answer, head);
-    if (is_static(s))
-        date_head(s, head);
-}
-
-static size_t length_of(const struct iovec *runs, int n)
-{
-    size_t bytes = 0;
-
-    for (int i = 0; i < n; i++)
-        bytes += runs[i].iov_len;
-    return bytes;
-}
-
-/* Cuts the runs off behind `bytes`; how many remain. */
-static int clip(struct iovec *runs, int n, uint64_t bytes)
-{
-    int i = 0;
-
-    for (; i < n && bytes > 0; i++) {
-        if (runs[i].iov_len > bytes)
-            runs[i].iov_len = (size_t)bytes;
-        bytes -= runs[i].iov_len;
-    }
-    return i;
-}
-
-/* The runs that go out next. */
-static int peek(struct serving *s, struct iovec *runs, bool *end)
-{
-    int n = zq_reader_peek(&s->reader, runs, RUNS_MAX, end);
-
-    while (s->skip > 0 && n > 0) {
-        n = clip(runs, n, s->skip);
-        size_t bytes = length_of(runs, n);
-        zq_reader_advance(&s->reader, bytes);
-        s->skip -= bytes;
-        n = zq_reader_peek(&s->reader, runs, RUNS_MAX, end);
-    }
-    if (!s->portioned)
-        return n;
-    n = clip(runs, n, s->left);
-    *end = length_of(runs, n) == s->left;
-    return n;
-}
-
-/* Hands content on, behind the head if that is still to go. The exchange may end inside. */
-static size_t hand_on(struct serving *s, const struct zq_response_head *head,
-                      const struct iovec *runs, int n, bool end)
-{
-    return head != NULL ? zq_exchange_start(s->exchange, head, runs, n, end)
-                        : zq_exchange_write(s->exchange, runs, n, end);
-}
-
-/* Moves what there is; true while it may go on. The exchange may end inside. */
-static bool move_content(struct serving *s, bool started)
-{
-    struct zq_entry_info info;
-    struct zq_response_head head;
-    struct iovec runs[RUNS_MAX];
-    char text[CACHE_STATUS_SIZE];
-    bool end, gone = false;
-
-    if (!started) {
-        zq_entry_describe(&s->reader, zq_loop_now_ms(s->thread->loop), &info);
-        make_head(s, &info, &head);
-        head.cache_status = status_of(s, &info, text);
-    }
-    int n = peek(s, runs, &end);
-    if (n == 0 && !end && started)
-        return false;
-    watch(s, &gone);
-    size_t accepted = hand_on(s, started ? NULL : &head, runs, n, end);
-    if (gone)
-        return false;
-    watch(s, NULL);
-    if (accepted > 0)
-        zq_reader_advance(&s->reader, accepted);
-    s->left -= s->portioned ? accepted : 0;
-    return !end && n > 0 && accepted == length_of(runs, n);
-}
-
-/* Cut short before this client got any of it: it can still have a clear answer. */
-static void cut(struct serving *s)
-{
-    char text[CACHE_STATUS_SIZE];
-
-    if (zq_exchange_started(s->exchange))
-        zq_exchange_abort(s->exchange);
-    else
-        zq_exchange_error(s->exchange, 502, 0, status_of(s, NULL, text));
 }
 
 static void pump(struct serving *s)
@@ -502,15 +257,14 @@ static void pump(struct serving *s)
         go_alone(s);
         break;
     case ZQ_READER_FAILED:
-        answer_failure(s);
+        serving_fail(s);
         break;
     case ZQ_READER_ABORTED:
-        cut(s);
+        serving_cut(s);
         break;
     case ZQ_READER_OPEN:
     case ZQ_READER_COMPLETE:
-        while (move_content(s, zq_exchange_started(s->exchange)))
-            ;
+        serving_send(s);
         break;
     }
 }
@@ -548,11 +302,11 @@ static const char *rung(const struct serving *s, const struct zq_exchange *excha
 {
     if (is_rejected(s, exchange))
         return "reject";
-    if (is_static(s))
+    if (serving_is_static(s))
         return "static";
     if (s->verdict == ZQ_CACHE_HIT)
         return "hit";
-    return s->verdict == ZQ_CACHE_JOIN ? "collapsed" : maker(s);
+    return s->verdict == ZQ_CACHE_JOIN ? "collapsed" : serving_maker(s);
 }
 
 static void on_done(struct zq_http_server *server, struct zq_exchange *exchange)
