@@ -3,6 +3,7 @@
 #include "worker/ask.h"
 #include "worker/request.h"
 
+#include "zq/clock.h"
 #include "zq/log.h"
 
 #include <errno.h>
@@ -11,6 +12,9 @@
 #include <unistd.h>
 
 #define READ_BYTES (64u << 10)
+/* Output waits so long for more of the same turn: a cheap view answers some requests in it, a dear
+ * one is not kept from its client by those behind it. */
+#define COMPANY_US 100
 #define RUNS_MAX 64 /* of one sendmsg */
 /* More output than this does not wait for the turn's end. */
 #define WRITE_EARLY_BYTES (256u << 10)
@@ -93,9 +97,24 @@ static void schedule_turn_end(struct zq_link *link)
     link->flush_soon = true;
 }
 
+/* True when it is time, for the front's sake, which could be sending meanwhile. */
+static bool has_waited(struct zq_link *link)
+{
+    int64_t now_us = zq_now_us();
+
+    if (now_us - link->written_us < COMPANY_US)
+        return false;
+    link->written_us = now_us;
+    return true;
+}
+
 void zq_link_flush_soon(struct zq_link *link)
 {
-    if (link->reading || link->fd < 0)
+    if (link->fd < 0)
+        return;
+    if (has_waited(link))
+        write_out(link);
+    if (link->reading)
         return; /* on_readable ends with a flush */
     if ((link->n_streams == 0 || zq_output_bytes(&link->out) > WRITE_EARLY_BYTES) &&
         !link->broken) {
@@ -251,6 +270,7 @@ static PyObject *on_readable(PyObject *self, PyObject *unused)
         Py_RETURN_NONE;
     Py_INCREF(self);
     link->reading = true;
+    link->written_us = zq_now_us();
     if (read_in(link)) {
         zq_bridge_look_up_factory(link->bridge);
         dispatch_all(link);

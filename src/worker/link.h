@@ -25,6 +25,7 @@ struct zq_link {
     struct zq_stream **table;
     size_t n_streams, n_buckets;
     struct zq_node held; /* streams that hold something for this turn */
+    int64_t written_us;  /* when output left early, or the turn began */
     bool reading;        /* inside on_readable */
     bool flush_soon;     /* on_turn_end is scheduled */
     bool blocked;        /* the socket is full: a writer is registered */
@@ -49,7 +50,8 @@ int zq_link_add(struct zq_link *link, struct zq_stream *s);
 /* Out of it; s->link is NULL then, and the reference the caller's. */
 void zq_link_remove(struct zq_link *link, struct zq_stream *s);
 struct zq_stream *zq_link_find(const struct zq_link *link, uint32_t id);
-/* There is output: it leaves at the end of this turn, or now if nothing could join it. */
+/* There is output: it leaves at the end of this turn, or now if nothing could join it, or if the
+ * last has left some time ago. */
 void zq_link_flush_soon(struct zq_link *link);
 /* `s` holds something until the end of this turn. */
 void zq_link_hold(struct zq_link *link, struct zq_stream *s);
