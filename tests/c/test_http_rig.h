@@ -46,8 +46,8 @@ static struct rig {
     int turns_left;
 } rig;
 
-/* The kernel's sendmsg, but short when the test says so: at most so many bytes are taken, and none
- * every other time; or none at all. */
+/* The kernel's send and sendmsg, but short when the test says so: at most so many bytes are taken,
+ * and none every other time; or none at all. */
 static unsigned sends;
 static bool socket_is_full;
 static size_t send_at_most;
@@ -80,6 +80,18 @@ ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
         left -= v[i].iov_len;
     }
     return syscall(SYS_sendmsg, fd, &less, flags);
+}
+
+/* The server's; clients send what the kernel takes. */
+ssize_t send(int fd, const void *p, size_t n, int flags);
+
+ssize_t send(int fd, const void *p, size_t n, int flags)
+{
+    struct iovec v = {(void *)(uintptr_t)p, n};
+
+    if (fd == rig.client || !(flags & MSG_DONTWAIT))
+        return syscall(SYS_sendto, fd, p, n, flags, NULL, 0);
+    return sendmsg(fd, &(struct msghdr){.msg_iov = &v, .msg_iovlen = 1}, flags);
 }
 
 /* Time stands still but in wait_ms, so that a busy machine changes no test; those with threads of
