@@ -106,10 +106,11 @@ struct link *link_choose(struct front_thread *thread)
     struct link *best = NULL;
     unsigned least = 0;
 
+    if (!routes_are_known(thread, generation))
+        return NULL;
     for (struct zq_node *n = thread->links.next; n != &thread->links; n = n->next) {
         struct link *link = ZQ_CONTAINER(n, struct link, node);
-        if (link->broken || link->worker->generation != generation ||
-            !routes_are_known(thread, generation))
+        if (link->broken || link->worker->generation != generation)
             continue;
         unsigned load = atomic_load_explicit(&link->worker->outstanding, memory_order_relaxed);
         if (best == NULL || (best->suspect && !link->suspect) ||
