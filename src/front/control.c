@@ -27,15 +27,6 @@ void front_report(enum zq_control_type type, const struct front_worker *worker, 
         zq_log(ZQ_LOG_WARNING, "could not tell super %s", zq_control_name(type));
 }
 
-static void on_all_threads(void (*run)(struct front_thread *, void *), void *argument)
-{
-    for (unsigned i = 0; i < the_front->n_threads; i++)
-        if (front_thread_call(&the_front->threads[i], run, argument) < 0) {
-            zq_log(ZQ_LOG_CRITICAL, "out of memory");
-            _exit(1);
-        }
-}
-
 /* ---- workers come and go ---- */
 
 struct new_link {
@@ -71,8 +62,7 @@ static void on_worker(struct zq_control *m)
             _exit(1);
         *new = (struct new_link){worker, m->fds[i]};
         m->fds[i] = -1;
-        if (front_thread_call(&the_front->threads[i], add_link, new) < 0)
-            _exit(1);
+        front_thread_call(&the_front->threads[i], add_link, new);
     }
 }
 
@@ -87,7 +77,7 @@ static void drop_dead(struct front_thread *thread, void *argument)
 
 static void on_worker_dead(const struct zq_control *m)
 {
-    on_all_threads(drop_dead, (void *)((intptr_t)m->worker << 1 | (m->value != 0)));
+    front_call_all(the_front, drop_dead, (void *)((intptr_t)m->worker << 1 | (m->value != 0)));
 }
 
 static void turn_generation(struct front_thread *thread, void *argument)
@@ -104,7 +94,7 @@ static void on_generation(const struct zq_control *m)
 {
     atomic_store(&the_front->generation, m->generation);
     routes_turn(the_front);
-    on_all_threads(turn_generation, NULL);
+    front_call_all(the_front, turn_generation, NULL);
 }
 
 /* ---- the end ---- */
@@ -142,7 +132,7 @@ static void on_drain(const struct zq_control *m)
     atomic_store(&the_front->busy_threads, the_front->n_threads);
     drain_deadline.on_expire = on_drain_deadline;
     zq_timer_set(the_front->threads[0].loop, &drain_deadline, m->value);
-    on_all_threads(drain, NULL);
+    front_call_all(the_front, drain, NULL);
 }
 
 /* ---- the channel ---- */

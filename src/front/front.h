@@ -93,9 +93,12 @@ void front_thread_drain(struct front_thread *thread);
 void front_thread_fini(struct front_thread *thread);
 time_t front_wall_clock(struct front_thread *thread);
 
-/* Runs `run(thread, argument)` on that thread's loop, soon. 0 or ZQ_ENOMEM. */
-int front_thread_call(struct front_thread *thread,
-                      void (*run)(struct front_thread *thread, void *argument), void *argument);
+/* Runs `run(thread, argument)` on that thread's loop, or on each, soon. Out of memory the front
+ * ends. */
+void front_thread_call(struct front_thread *thread,
+                       void (*run)(struct front_thread *thread, void *argument), void *argument);
+void front_call_all(struct front *front, void (*run)(struct front_thread *thread, void *argument),
+                    void *argument);
 
 /* control.c: the channel to super. */
 int front_control_start(struct front *front, struct zq_loop *loop);

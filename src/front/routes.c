@@ -234,9 +234,7 @@ static void publish(struct front *front, struct route_table *table)
 {
     zq_log(ZQ_LOG_DEBUG, "%zu routes are declared", table->n);
     atomic_fetch_add(&table->references, front->n_threads);
-    for (unsigned i = 0; i < front->n_threads; i++)
-        if (front_thread_call(&front->threads[i], adopt, table) < 0)
-            exit(1);
+    front_call_all(front, adopt, table);
     front->routes_generation = table->generation;
     front->has_routes = true;
     table_unref(table);

@@ -125,14 +125,22 @@ static void on_call(struct zq_post *post)
     free(call);
 }
 
-int front_thread_call(struct front_thread *thread,
-                      void (*run)(struct front_thread *thread, void *argument), void *argument)
+void front_thread_call(struct front_thread *thread,
+                       void (*run)(struct front_thread *thread, void *argument), void *argument)
 {
     struct thread_call *call = malloc(sizeof(*call));
 
-    if (call == NULL)
-        return ZQ_ENOMEM;
+    if (call == NULL) {
+        zq_log(ZQ_LOG_CRITICAL, "out of memory");
+        _exit(1); /* without the call the thread would be wrong for ever */
+    }
     *call = (struct thread_call){{.on_post = on_call}, thread, run, argument};
     zq_loop_post(thread->loop, &call->post);
-    return 0;
+}
+
+void front_call_all(struct front *front, void (*run)(struct front_thread *thread, void *argument),
+                    void *argument)
+{
+    for (unsigned i = 0; i < front->n_threads; i++)
+        front_thread_call(&front->threads[i], run, argument);
 }
