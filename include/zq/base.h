@@ -12,6 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/uio.h>
 
 /* Errors: functions return 0 (or a count) or one of these, negative. */
 #define ZQ_ERRORS(X)                                                                               \
@@ -141,6 +142,16 @@ void zq_chunk_ref(struct zq_chunk *chunk);
 void zq_chunk_unref(struct zq_chunk *chunk); /* NULL is fine */
 /* By whoever holds a reference: is that the only one, so that it may be filled anew? */
 bool zq_chunk_is_mine(const struct zq_chunk *chunk);
+
+/* What all of them hold together. */
+static inline size_t zq_iov_bytes(const struct iovec *v, int n)
+{
+    size_t bytes = 0;
+
+    for (int i = 0; i < n; i++)
+        bytes += v[i].iov_len;
+    return bytes;
+}
 
 /* An arena: bump allocation, freed as a whole. Aligned to 16. */
 struct zq_arena {

@@ -102,15 +102,6 @@ static void make_head(struct serving *s, const struct zq_entry_info *info,
 
 /* ---- content ---- */
 
-static size_t length_of(const struct iovec *runs, int n)
-{
-    size_t bytes = 0;
-
-    for (int i = 0; i < n; i++)
-        bytes += runs[i].iov_len;
-    return bytes;
-}
-
 /* Cuts the runs off behind `bytes`; how many remain. */
 static int clip(struct iovec *runs, int n, uint64_t bytes)
 {
@@ -131,7 +122,7 @@ static int peek(struct serving *s, struct iovec *runs, bool *end)
 
     while (s->skip > 0 && n > 0) {
         n = clip(runs, n, s->skip);
-        size_t bytes = length_of(runs, n);
+        size_t bytes = zq_iov_bytes(runs, n);
         zq_reader_advance(&s->reader, bytes);
         s->skip -= bytes;
         n = zq_reader_peek(&s->reader, runs, RUNS_MAX, end);
@@ -139,7 +130,7 @@ static int peek(struct serving *s, struct iovec *runs, bool *end)
     if (!s->portioned)
         return n;
     n = clip(runs, n, s->left);
-    *end = length_of(runs, n) == s->left;
+    *end = zq_iov_bytes(runs, n) == s->left;
     return n;
 }
 
@@ -176,7 +167,7 @@ static bool move_content(struct serving *s, bool started)
     if (accepted > 0)
         zq_reader_advance(&s->reader, accepted);
     s->left -= s->portioned ? accepted : 0;
-    return !end && n > 0 && accepted == length_of(runs, n);
+    return !end && n > 0 && accepted == zq_iov_bytes(runs, n);
 }
 
 void serving_send(struct serving *s)

@@ -174,14 +174,6 @@ struct cursor {
     size_t left;
 };
 
-static size_t iov_bytes(const struct iovec *v, int n)
-{
-    size_t bytes = 0;
-    for (int i = 0; i < n; i++)
-        bytes += v[i].iov_len;
-    return bytes;
-}
-
 /* Adds content, at most `most` bytes, without moving the cursor: two slots stay free. */
 static size_t add_content(struct vec *vec, const struct cursor *from, uint64_t most)
 {
@@ -289,7 +281,7 @@ static bool length_is_wrong(const struct zq_http_exchange *ex, size_t offered, b
 static size_t send_content(struct zq_http_exchange *ex, struct vec *vec, const struct iovec *body,
                            int n, bool end)
 {
-    size_t offered = iov_bytes(body, n);
+    size_t offered = zq_iov_bytes(body, n);
     struct cursor cursor = {body, n, 0, offered};
     if (ex->framing == ZQ_FRAMING_NONE)
         cursor = (struct cursor){0};
@@ -421,7 +413,7 @@ size_t zq_exchange_start(struct zq_exchange *exchange, const struct zq_response_
     struct zq_http_exchange *ex = zq_exchange_of(exchange);
     struct zq_conn *conn = ex->conn;
     if (zq_respond_is_over(ex))
-        return iov_bytes(body, n);
+        return zq_iov_bytes(body, n);
     zq_conn_enter(conn);
     size_t accepted = start(ex, head, body, n, end);
     zq_conn_leave(conn);
@@ -435,7 +427,7 @@ size_t zq_exchange_write(struct zq_exchange *exchange, const struct iovec *body,
     struct vec vec;
     vec_init(&vec);
     if (zq_respond_is_over(ex))
-        return iov_bytes(body, n);
+        return zq_iov_bytes(body, n);
     ZQ_ASSERT(ex->phase == ZQ_RESPONSE_OPEN);
     zq_conn_enter(conn);
     size_t accepted = send_content(ex, &vec, body, n, end);

@@ -8,7 +8,6 @@
 
 #include <errno.h>
 #include <sys/socket.h>
-#include <sys/uio.h>
 #include <unistd.h>
 
 #define READ_BYTES (64u << 10)
@@ -53,15 +52,6 @@ static void wait_for_room(struct zq_link *link)
     call_loop(link, ZQ_NAME_add_writer, link->on_writable);
 }
 
-static size_t length_of(const struct iovec *v, int n)
-{
-    size_t bytes = 0;
-
-    for (int i = 0; i < n; i++)
-        bytes += v[i].iov_len;
-    return bytes;
-}
-
 static void write_out(struct zq_link *link)
 {
     while (zq_output_bytes(&link->out) > 0 && !link->blocked && !link->broken) {
@@ -71,7 +61,7 @@ static void write_out(struct zq_link *link)
         ssize_t n = sendmsg(link->fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
         if (n >= 0) {
             zq_output_consume(&link->out, (size_t)n);
-            if ((size_t)n < length_of(v, n_runs))
+            if ((size_t)n < zq_iov_bytes(v, n_runs))
                 wait_for_room(link); /* asking once more would only tell the same */
         } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
             wait_for_room(link);
