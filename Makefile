@@ -45,6 +45,12 @@ FORTIFY := -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3
 # CPython is not built for it.
 ifeq ($(BUILD),release)
 OPTIMIZE := -O2 -g $(FORTIFY)
+# What is shipped is optimised as a whole; tests are linked from the same objects, without that.
+ifeq ($(findstring clang,$(CC)),)
+LTO      := -flto=auto
+OPTIMIZE += $(LTO) -ffat-lto-objects
+NO_LTO   := -fno-lto
+endif
 else ifeq ($(BUILD),debug)
 OPTIMIZE := -Og -g3 -fno-omit-frame-pointer -DZQ_DEBUG=1
 else ifeq ($(BUILD),asan)
@@ -222,12 +228,12 @@ $O/zq: $(MAIN:src/%.c=$O/obj/%.o) $O/libzq.a $O/libllhttp.a
 $O/tests/%: tests/c/%.c $O/libzq.a $O/libllhttp.a $O/flags
 	@echo '  TEST    $@'; mkdir -p $(@D)
 	@$(CC) $(CPPFLAGS_ALL) -Itests/c -isystem $(LLHTTP)/include $(CFLAGS_ALL) \
-	    -Wno-write-strings -Wno-redundant-decls $(SANITIZE) -MMD -MP \
+	    -Wno-write-strings -Wno-redundant-decls $(SANITIZE) $(NO_LTO) -MMD -MP \
 	    $(LDFLAGS_ALL) -o $@ $< $O/libzq.a $O/libllhttp.a -lcmocka $(LIBRARIES) -lbrotlidec
 
 $O/tools/%: tests/tools/%.c $O/libzq.a $O/libllhttp.a $O/flags
 	@echo '  TOOL    $@'; mkdir -p $(@D)
-	@$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) $(SANITIZE) -MMD -MP $(LDFLAGS_ALL) -o $@ $< \
+	@$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) $(SANITIZE) $(NO_LTO) -MMD -MP $(LDFLAGS_ALL) -o $@ $< \
 	    $O/libzq.a $O/libllhttp.a $(LIBRARIES)
 
 $(LLHTTP)/.version:

@@ -63,7 +63,7 @@ build/bench/%: bench/%.c
 	@$(BENCH_CC) -o $@ $<
 build/bench/micro/%: bench/micro/%.c bench/micro/replay.h bench/must.h build/release/libzq.a build/release/libllhttp.a
 	@mkdir -p $(@D)
-	@$(BENCH_CC) -Iinclude -Isrc -isystem $(LLHTTP)/include -o $@ $< build/release/libzq.a build/release/libllhttp.a $(LIBRARIES)
+	@$(BENCH_CC) $(LTO) -Iinclude -Isrc -isystem $(LLHTTP)/include -o $@ $< build/release/libzq.a build/release/libllhttp.a $(LIBRARIES)
 build/bench/store/%: bench/store/%.c bench/store/store.h bench/must.h build/release/libzq.a
 	@mkdir -p $(@D)
-	@$(BENCH_CC) -Iinclude -o $@ $< build/release/libzq.a $(LIBRARIES) -lm
+	@$(BENCH_CC) $(LTO) -Iinclude -o $@ $< build/release/libzq.a $(LIBRARIES) -lm

@@ -66,7 +66,7 @@ $O/fuzz/support/%.o: fuzz/support/%.c $O/flags
 
 $O/fuzz/%: fuzz/%.c $(filter %.c,$(FUZZ_MAIN)) $O/libzq.a $O/libllhttp.a $O/flags
 	@echo '  FUZZ    $@'; mkdir -p $(@D)
-	@$(CC) $(CPPFLAGS_ALL) -isystem $(LLHTTP)/include $(CFLAGS_ALL) $(SANITIZE) -MMD -MP -MF $@.d \
+	@$(CC) $(CPPFLAGS_ALL) -isystem $(LLHTTP)/include $(CFLAGS_ALL) $(SANITIZE) $(NO_LTO) -MMD -MP -MF $@.d \
 	    $(LDFLAGS_ALL) -o $@ $< $(filter %.o,$^) $(FUZZ_MAIN) \
 	    $(if $(filter $*,$(FUZZ_RIGGED)),$(FUZZ_WRAPPED:%=-Wl,--wrap=%)) $O/libzq.a $O/libllhttp.a $(LIBRARIES)
 $(FUZZ_RIGGED:%=$O/fuzz/%): $O/fuzz/support/rig.o $O/fuzz/support/responses.o
