@@ -682,7 +682,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct fuzz_input in = fuzz_input(data, size);
     uint8_t flags = fuzz_byte(&in);
     memset(&world, 0, sizeof(world));
-    world.size = (flags & SMALL) != 0 ? 24u << 10 : 8u << 20;
+    world.size = (flags & SMALL) != 0 ? 40u << 10 : 8u << 20;
     world.cache = zq_cache_new(world.size);
     world.now_ms = 1000000;
     FUZZ_CHECK(world.cache != NULL);

@@ -20,8 +20,9 @@
  *
  * Ownership: entries are counted; a reader holds one reference from get to zq_reader_detach, a
  * writer one from get to zq_entry_finish or zq_entry_fail. A ready entry is immutable. Memory is
- * counted to the byte it was asked for (zq_cache_used) and given back when the last reference
- * goes, so that --cache-size covers evicted entries still being read.
+ * one range of addresses, as large as --cache-size and mapped at the start, that holds all there is
+ * of stored responses, also of those that were evicted while readers hold them: it comes back when
+ * the last reference goes. What finds no room there is not stored.
  */
 #ifndef ZQ_CACHE_H
 #define ZQ_CACHE_H
@@ -132,9 +133,10 @@ struct zq_writer {
 
 struct zq_cache *zq_cache_new(uint64_t size_bytes); /* 0: nothing is ever stored */
 void zq_cache_free(struct zq_cache *cache);         /* no reader or writer may be left */
-/* Bytes asked for on behalf of keys, stored responses and those on their way into the store; never
- * more than the size. (The table itself, 1/128 of the size, and the windows of what is not stored
- * come on top.) */
+/* Bytes of keys, tags, stored responses and those on their way into the store, each allocation with
+ * what its class rounds it up to. They lie in pages, and these are never more than the size, with
+ * the tables (1/100 of it). What is not stored lies elsewhere: windows, and responses for which
+ * readers left no room. */
 uint64_t zq_cache_used(const struct zq_cache *cache);
 
 /* Where the RFCs leave a choice; all false is the safe one. */
@@ -378,7 +380,7 @@ void zq_cache_bypasses(struct zq_cache *cache, void (*each)(struct zq_slice text
 /* Since the cache was made, but for the first group, which is now. */
 #define ZQ_CACHE_STATS(X)                                                                          \
     X(size)             /* bytes */                                                                \
-    X(used)             /* bytes */                                                                \
+    X(used)             /* bytes: zq_cache_used */                                                 \
     X(responses)        /* stored */                                                               \
     X(compressed)       /* stored in a content coding, besides */                                  \
     X(compressed_bytes) /* of those, of content */                                                 \

@@ -36,7 +36,15 @@ static void place_init(struct place *place, struct zq_cache *cache, struct zq_sl
 
 static void place_fini(struct place *place)
 {
-    zq_cache_dealloc((char *)(uintptr_t)place->key.p, place->size);
+    zq_cache_dealloc(NULL, (char *)(uintptr_t)place->key.p, place->size);
+}
+
+bool zq_adoption_is_possible(const struct zq_cache *cache, const struct zq_cache_request *request,
+                             unsigned traits)
+{
+    return request->is_post && !request->untrusted_forwarded && !(traits & UNSTORABLE) &&
+           !atomic_load_explicit(&cache->off, memory_order_relaxed) &&
+           !zq_policy_is_ambiguous(request->fields);
 }
 
 void zq_writer_offer_adoption(struct zq_writer *writer, struct zq_cache *cache,
@@ -46,10 +54,6 @@ void zq_writer_offer_adoption(struct zq_writer *writer, struct zq_cache *cache,
     struct zq_entry *entry = writer->entry;
     struct place place;
 
-    if (cache->size == 0 || atomic_load_explicit(&cache->off, memory_order_relaxed) ||
-        request->untrusted_forwarded || (traits & UNSTORABLE) ||
-        zq_policy_is_ambiguous(request->fields))
-        return;
     place_init(&place, cache, request->scheme, request->host, request->target);
     if (place.key.p == NULL)
         return;
@@ -62,47 +66,37 @@ void zq_writer_offer_adoption(struct zq_writer *writer, struct zq_cache *cache,
 }
 
 /* Makes the entry, which is nobody's but the writer's, a fetch of the key; `*made` is used if the
- * key has no slot. Returns the bytes that are counted for it now. */
-static uint64_t link_fill(struct zq_entry *entry, struct zq_cache *cache, const struct place *place,
-                          struct zq_slot **made)
+ * key has no slot. */
+static void link_fill(struct zq_entry *entry, struct zq_cache *cache, const struct place *place,
+                      struct zq_slot **made)
 {
     struct zq_shard *shard = zq_store_shard(cache, place->hash);
-    uint64_t bytes = sizeof(*entry);
 
     zq_lock_take(&shard->lock);
     struct zq_slot *slot = zq_slot_find(shard, place->key, place->hash);
     if (slot == NULL) {
         slot = *made;
         *made = NULL;
-        bytes += zq_slot_bytes(place->key.n);
         zq_slot_insert(shard, slot);
     }
-    entry->cache = cache;
     entry->shard = shard;
-    entry->counted += (uint32_t)sizeof(*entry);
     zq_purge_begin(entry);
     zq_store_add_fill(slot, entry);
     zq_lock_give(&shard->lock);
-    return bytes;
 }
 
 static void adopt(struct zq_writer *writer, struct zq_cache *cache, const struct place *place)
 {
     struct zq_entry *entry = writer->entry;
-    uint64_t bytes = sizeof(*entry) + zq_slot_bytes(place->key.n);
+    struct zq_slot *made = zq_slot_new(cache, place->key, place->hash);
 
-    if (!zq_store_reserve(cache, bytes))
+    if (made == NULL)
         return;
-    struct zq_slot *made = zq_slot_new(place->key, place->hash);
-    if (made != NULL) {
-        bytes -= link_fill(entry, cache, place, &made);
-        if (entry->born != writer->purges ||
-            atomic_load(place->invalidations) != writer->invalidations + 1)
-            zq_store_drop_fill(entry, ZQ_POLICY_STORABLE, 0);
-    }
-    if (made != NULL)
-        zq_cache_dealloc(made, zq_slot_bytes(place->key.n));
-    zq_store_release(cache, bytes);
+    link_fill(entry, cache, place, &made);
+    if (entry->born != writer->purges ||
+        atomic_load(place->invalidations) != writer->invalidations + 1)
+        zq_store_drop_fill(entry, ZQ_POLICY_STORABLE, 0);
+    zq_store_free(cache, made, zq_slot_bytes(place->key.n));
 }
 
 void zq_writer_adopt(struct zq_writer *writer, struct zq_cache *cache, struct zq_slice scheme,

@@ -4,8 +4,10 @@
 
 #include "zq/cache.h"
 
-/* A POST is passed on: remembers what zq_writer_adopt has to know of it, if its answer may be
- * stored at all. */
+/* May the answer be stored at all? */
+bool zq_adoption_is_possible(const struct zq_cache *cache, const struct zq_cache_request *request,
+                             unsigned traits);
+/* Such a request is passed on: remembers what zq_writer_adopt has to know of it. */
 void zq_writer_offer_adoption(struct zq_writer *writer, struct zq_cache *cache,
                               const struct zq_cache_request *request, unsigned traits,
                               int64_t now_ms);

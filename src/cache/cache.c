@@ -58,6 +58,7 @@ struct zq_cache *zq_cache_new(uint64_t size_bytes)
 {
     struct zq_cache *cache = aligned_alloc(_Alignof(struct zq_cache), sizeof(*cache));
     size_t n_buckets = buckets_per_shard(size_bytes);
+    uint64_t tables = ZQ_STORE_SHARDS * n_buckets * sizeof(struct zq_slot *);
     bool ok = true;
 
     if (cache == NULL)
@@ -74,6 +75,8 @@ struct zq_cache *zq_cache_new(uint64_t size_bytes)
     for (size_t i = 0; i < ZQ_STORE_SHARDS; i++)
         ok &= shard_init(&cache->shards[i], n_buckets);
     ok &= zq_purges_init(&cache->purges, size_bytes);
+    tables += cache->purges.tags.n_buckets * sizeof(struct zq_tag *);
+    ok &= zq_heap_init(&cache->heap, size_bytes > tables ? size_bytes - tables : 0);
     if (ok)
         return cache;
     zq_cache_free(cache);
@@ -111,7 +114,7 @@ void zq_cache_free(struct zq_cache *cache)
     zq_bypass_fini(&cache->bypass);
     zq_lock_fini(&cache->queue.lock);
     zq_purges_fini(cache);
-    ZQ_ASSERT(atomic_load(&cache->used) == 0);
+    zq_heap_fini(&cache->heap);
     cache->magic = 0;
     free(cache);
 }
@@ -131,7 +134,7 @@ void zq_cache_set_object_max(struct zq_cache *cache, uint64_t bytes)
 uint64_t zq_cache_used(const struct zq_cache *cache)
 {
     ZQ_CHECK(cache, ZQ_CACHE_MAGIC);
-    return atomic_load_explicit(&cache->used, memory_order_relaxed);
+    return zq_heap_live(&cache->heap);
 }
 
 /* ---- looking up ---- */
@@ -380,23 +383,28 @@ static void writer_reset(struct zq_writer *writer)
     writer->rest = 0;
 }
 
-static int pass(struct zq_cache *cache, struct zq_reader *reader, struct zq_writer *writer)
+static int open_pass(struct zq_entry *entry, struct zq_reader *reader, struct zq_writer *writer)
 {
-    struct zq_entry *entry = zq_entry_new();
-
     if (entry == NULL)
         return ZQ_ENOMEM;
-    entry->cache = cache;
     writer_reset(writer);
     zq_entry_open(entry, reader, writer);
     return ZQ_CACHE_PASS;
 }
 
-/* What a new fill needs, made before the shard is locked and counted as a whole. */
+static int pass(struct zq_cache *cache, struct zq_reader *reader, struct zq_writer *writer)
+{
+    struct zq_entry *entry = zq_entry_new(NULL);
+
+    if (entry != NULL)
+        entry->cache = cache;
+    return open_pass(entry, reader, writer);
+}
+
+/* What a new fill needs, made before the shard is locked. */
 struct fill {
     struct zq_entry *entry;
     struct zq_slot *slot; /* used if the key has none */
-    uint64_t bytes;
 };
 
 /* Gives up what of a fill was not used. */
@@ -405,14 +413,14 @@ static void fill_fini(struct lookup *l, struct fill *f)
     if (f->entry != NULL)
         zq_entry_unref(f->entry);
     if (f->slot != NULL)
-        zq_cache_dealloc(f->slot, zq_slot_bytes(l->key.n));
-    zq_store_release(l->cache, f->bytes);
+        zq_store_free(l->cache, f->slot, zq_slot_bytes(l->key.n));
 }
 
+/* False: no room. */
 static bool fill_init(struct lookup *l, struct fill *f)
 {
-    f->entry = zq_entry_new();
-    f->slot = zq_slot_new(l->key, l->hash);
+    f->entry = zq_entry_new(l->cache);
+    f->slot = zq_slot_new(l->cache, l->key, l->hash);
     return f->entry != NULL && f->slot != NULL;
 }
 
@@ -476,15 +484,11 @@ static void fill_link(struct lookup *l, struct fill *f, struct zq_slot *slot,
     if (slot == NULL) {
         slot = f->slot;
         f->slot = NULL;
-        f->bytes -= zq_slot_bytes(l->key.n);
         zq_slot_insert(l->shard, slot);
     }
-    entry->cache = l->cache;
     entry->shard = l->shard;
     entry->traits = (uint16_t)traits_of(l);
     entry->freshness.response_ms = l->now_ms;
-    entry->counted += (uint32_t)sizeof(*entry);
-    f->bytes -= sizeof(*entry);
     f->entry = NULL;
     zq_purge_begin(entry);
     writer_reset(writer);
@@ -500,14 +504,12 @@ static void fill_link(struct lookup *l, struct fill *f, struct zq_slot *slot,
  */
 static int lead(struct lookup *l, struct zq_writer *writer)
 {
-    struct fill f = {.bytes = sizeof(struct zq_entry) + zq_slot_bytes(l->key.n)};
+    struct fill f;
     struct zq_slot *slot;
 
-    if (!zq_store_reserve(l->cache, f.bytes))
-        return pass(l->cache, l->reader, writer);
     if (!fill_init(l, &f)) {
         fill_fini(l, &f);
-        return ZQ_ENOMEM;
+        return pass(l->cache, l->reader, writer);
     }
     zq_lock_take(&l->shard->lock);
     int verdict = look(l, &slot);
@@ -528,21 +530,16 @@ static int lead(struct lookup *l, struct zq_writer *writer)
  * there is no room, or somebody else does by now. */
 static void refresh(struct lookup *l, struct zq_writer *writer)
 {
-    struct fill f = {.bytes = sizeof(struct zq_entry) + zq_slot_bytes(l->key.n)};
+    struct fill f;
 
-    if (!zq_store_reserve(l->cache, f.bytes))
-        return;
-    if (fill_init(l, &f)) {
-        f.entry->cache = l->cache;
-        if (zq_entry_keep_request(f.entry, l->request->fields)) {
-            zq_lock_take(&l->shard->lock);
-            struct zq_slot *slot = zq_slot_find(l->shard, l->key, l->hash);
-            l->refresh = false;
-            l->stale = slot != NULL ? find_fresh(l, slot) : NULL;
-            if (l->refresh)
-                fill_link(l, &f, slot, writer);
-            zq_lock_give(&l->shard->lock);
-        }
+    if (fill_init(l, &f) && zq_entry_keep_request(f.entry, l->request->fields)) {
+        zq_lock_take(&l->shard->lock);
+        struct zq_slot *slot = zq_slot_find(l->shard, l->key, l->hash);
+        l->refresh = false;
+        l->stale = slot != NULL ? find_fresh(l, slot) : NULL;
+        if (l->refresh)
+            fill_link(l, &f, slot, writer);
+        zq_lock_give(&l->shard->lock);
     }
     fill_fini(l, &f);
     l->forward = ZQ_FORWARD_NONE;
@@ -569,6 +566,22 @@ static void count(struct zq_shard *shard, int verdict)
         shard->joined++;
     else
         shard->misses++;
+}
+
+/* The answer to a POST may turn out to be one to store: its entry is in the store from the start.
+ */
+static int pass_method(struct zq_cache *cache, const struct zq_cache_request *request,
+                       unsigned traits, int64_t now_ms, struct zq_reader *reader,
+                       struct zq_writer *writer)
+{
+    bool adoptable = zq_adoption_is_possible(cache, request, traits);
+    struct zq_entry *entry = adoptable ? zq_entry_new(cache) : NULL;
+
+    if (entry == NULL)
+        return pass(NULL, reader, writer);
+    open_pass(entry, reader, writer);
+    zq_writer_offer_adoption(writer, cache, request, traits, now_ms);
+    return ZQ_CACHE_PASS;
 }
 
 static int decide(struct lookup *l, struct zq_writer *writer)
@@ -606,12 +619,10 @@ int zq_cache_get(struct zq_cache *cache, const struct zq_cache_request *request,
     zq_reader_reset(reader, request->fields);
     reader->traits = traits;
     *forward = bypass(cache, request, traits);
-    if (*forward != ZQ_FORWARD_NONE) {
-        int passed = pass(*forward == ZQ_FORWARD_METHOD ? NULL : cache, reader, writer);
-        if (passed == ZQ_CACHE_PASS && request->is_post)
-            zq_writer_offer_adoption(writer, cache, request, traits, now_ms);
-        return passed;
-    }
+    if (*forward == ZQ_FORWARD_METHOD)
+        return pass_method(cache, request, traits, now_ms, reader, writer);
+    if (*forward != ZQ_FORWARD_NONE)
+        return pass(cache, reader, writer);
     size_t bound = zq_key_bound(request->scheme, request->host, request->target);
     if (bound > sizeof(small) && (key = zq_cache_alloc(bound)) == NULL)
         return ZQ_ENOMEM;
@@ -635,7 +646,7 @@ int zq_cache_get(struct zq_cache *cache, const struct zq_cache_request *request,
     }
     *forward = l.forward;
     if (key != small)
-        zq_cache_dealloc(key, bound);
+        zq_cache_dealloc(NULL, key, bound);
     return verdict;
 }
 
@@ -657,5 +668,5 @@ void zq_cache_invalidate(struct zq_cache *cache, struct zq_slice scheme, struct 
     atomic_fetch_add(zq_store_invalidations(cache, zq_hash(whole.p, whole.n)), 1);
     zq_purge_key(cache, whole, false);
     if (key != small)
-        zq_cache_dealloc(key, bound);
+        zq_cache_dealloc(NULL, key, bound);
 }

@@ -1,6 +1,5 @@
 #include "cache/coded.h"
 
-#include "cache/alloc.h"
 #include "cache/coder.h"
 #include "cache/coding.h"
 #include "cache/entry.h"
@@ -55,10 +54,15 @@ int zq_coded_add_vary(struct zq_cache_response *response, struct zq_buf *buf)
 
 /* ---- life ---- */
 
-static void give_back(struct zq_cache *cache, void *p, size_t bytes)
+static void body_free(struct zq_cache *cache, struct zq_coded_body *body)
 {
-    zq_cache_dealloc(p, bytes);
-    zq_store_release(cache, bytes);
+    zq_segments_free(cache, body->first);
+    zq_store_free(cache, body, sizeof(*body));
+}
+
+static void head_free(struct zq_cache *cache, struct zq_coded_head *head)
+{
+    zq_store_free(cache, head, sizeof(*head) + head->room);
 }
 
 void zq_coded_fini(struct zq_cache *cache, struct zq_coded *coded)
@@ -69,19 +73,29 @@ void zq_coded_fini(struct zq_cache *cache, struct zq_coded *coded)
         if (body != NULL) {
             atomic_fetch_sub_explicit(&cache->compressed, 1, memory_order_relaxed);
             atomic_fetch_sub_explicit(&cache->compressed_bytes, body->n, memory_order_relaxed);
-            give_back(cache, body, sizeof(*body) + body->n);
+            body_free(cache, body);
         }
         if (head != NULL)
-            give_back(cache, head, sizeof(*head) + head->room);
+            head_free(cache, head);
     }
 }
 
-void zq_coded_publish(struct zq_cache *cache, struct zq_coded *coded, enum zq_coding coding,
-                      struct zq_coded_body *body)
+bool zq_coded_publish(struct zq_cache *cache, struct zq_coded *coded, enum zq_coding coding,
+                      struct zq_slice content)
 {
+    struct zq_coded_body *body = zq_store_alloc(cache, sizeof(*body));
+
+    if (body == NULL)
+        return false;
+    *body = (struct zq_coded_body){.n = content.n, .first = zq_segments_of(cache, content)};
+    if (body->first == NULL) {
+        zq_store_free(cache, body, sizeof(*body));
+        return false;
+    }
     atomic_store_explicit(&coded->bodies[coding], body, memory_order_release);
     atomic_fetch_add_explicit(&cache->compressed_bytes, body->n, memory_order_relaxed);
     atomic_fetch_add_explicit(&cache->compressed, 1, memory_order_release);
+    return true;
 }
 
 /* ---- looking ---- */
@@ -105,15 +119,10 @@ uint64_t zq_coded_bytes(const struct zq_entry *entry, enum zq_coding coding)
 static struct zq_coded_head *head_new(const struct zq_entry *entry, enum zq_coding coding)
 {
     size_t room = zq_coding_block_bound(entry->block);
-    struct zq_coded_head *head;
+    struct zq_coded_head *head = zq_store_alloc(entry->cache, sizeof(*head) + room);
 
-    if (!zq_store_reserve(entry->cache, sizeof(*head) + room))
+    if (head == NULL)
         return NULL;
-    head = zq_cache_alloc(sizeof(*head) + room);
-    if (head == NULL) {
-        zq_store_release(entry->cache, sizeof(*head) + room);
-        return NULL;
-    }
     head->room = (uint32_t)room;
     head->n = (uint32_t)zq_coding_block(head->data, entry->block, coding);
     return head;
@@ -130,7 +139,7 @@ static const struct zq_coded_head *head_of(const struct zq_entry *entry, enum zq
     if (atomic_compare_exchange_strong_explicit(place, &there, made, memory_order_acq_rel,
                                                 memory_order_acquire))
         return made;
-    give_back(entry->cache, made, sizeof(*made) + made->room);
+    head_free(entry->cache, made);
     return there;
 }
 

@@ -2,9 +2,9 @@
  * response out takes them along.
  *
  * The content in a coding belongs to the entry whose content it is, and is shared by those that
- * show it since a 304; the head in a coding belongs to each entry. Both are counted, immutable once
- * they are there, and freed with their entry. The content is made by the coder's thread (coder.h),
- * the head by the first hit that needs it.
+ * show it since a 304; the head in a coding belongs to each entry. Both are in the store's heap,
+ * immutable once they are there, and freed with their entry. The content is made by the coder's
+ * thread (coder.h), the head by the first hit that needs it.
  */
 #ifndef ZQ_CACHE_CODED_H
 #define ZQ_CACHE_CODED_H
@@ -18,11 +18,11 @@ struct zq_entry;
 
 struct zq_coded_body {
     size_t n;
-    char data[];
+    struct zq_segment *first;
 };
 
 struct zq_coded_head {
-    uint32_t n, room; /* `room`: bytes that are counted for it */
+    uint32_t n, room; /* `room`: bytes of `data` */
     char data[];
 };
 
@@ -44,9 +44,9 @@ int zq_coded_add_vary(struct zq_cache_response *response, struct zq_buf *buf);
 /* Frees all forms. */
 void zq_coded_fini(struct zq_cache *cache, struct zq_coded *coded);
 
-/* The content is there, of `n` bytes, counted with its struct by the caller. The coder's. */
-void zq_coded_publish(struct zq_cache *cache, struct zq_coded *coded, enum zq_coding coding,
-                      struct zq_coded_body *body);
+/* Keeps a copy of content in a coding. False: no room. The coder's; no lock held. */
+bool zq_coded_publish(struct zq_cache *cache, struct zq_coded *coded, enum zq_coding coding,
+                      struct zq_slice content);
 
 /* How many bytes the content has in that coding; 0: it is not there. */
 uint64_t zq_coded_bytes(const struct zq_entry *entry, enum zq_coding coding);

@@ -52,28 +52,20 @@ static bool is_indexed(struct zq_entry *entry)
     return indexed;
 }
 
-/* Counted for as much as it may become, and then for what it is. NULL: `*error`. */
-static struct zq_coded_body *make(struct zq_coder *coder, const struct zq_entry *owner,
-                                  enum zq_coding coding, int *error)
+/* Compresses outside of the store, as what it becomes may lie there in several pieces. */
+static int make(struct zq_coder *coder, const struct zq_entry *owner, enum zq_coding coding)
 {
-    size_t max = (size_t)(owner->length * WORTH_PERCENT / 100), bytes;
-    struct zq_coded_body *body, *shrunk;
+    size_t max = (size_t)(owner->length * WORTH_PERCENT / 100), n;
+    char *content = zq_cache_alloc(max);
+    int error = ZQ_ENOMEM;
 
-    *error = ZQ_ENOMEM;
-    bytes = sizeof(*body) + max;
-    if (!zq_store_reserve(coder->cache, bytes))
-        return NULL;
-    body = zq_cache_alloc(bytes);
-    if (body != NULL)
-        *error = zq_compress(coding, owner->first, owner->length, body->data, max, &body->n,
-                             &coder->stop);
-    if (*error == 0 && (shrunk = zq_cache_shrink(body, sizeof(*body) + body->n)) != NULL) {
-        zq_store_release(coder->cache, max - shrunk->n);
-        return shrunk;
-    }
-    zq_cache_dealloc(body, bytes);
-    zq_store_release(coder->cache, bytes);
-    return NULL;
+    if (content != NULL)
+        error = zq_compress(coding, owner->first, owner->length, content, max, &n, &coder->stop);
+    if (error == 0 &&
+        !zq_coded_publish(coder->cache, zq_entry_coded(owner), coding, zq_slice(content, n)))
+        error = ZQ_ENOMEM;
+    zq_cache_dealloc(NULL, content, max);
+    return error;
 }
 
 /* What does not get much smaller in one coding does not in another. */
@@ -83,11 +75,8 @@ static void run_job(struct zq_coder *coder, const struct job *job)
     atomic_uint *asked = &zq_entry_coded(owner)->asked;
     int error = ZQ_EAGAIN;
 
-    if (is_indexed(job->entry)) {
-        struct zq_coded_body *body = make(coder, owner, job->coding, &error);
-        if (body != NULL)
-            zq_coded_publish(coder->cache, zq_entry_coded(owner), job->coding, body);
-    }
+    if (is_indexed(job->entry))
+        error = make(coder, owner, job->coding);
     if (error == ZQ_ELIMIT)
         atomic_fetch_or_explicit(asked, ALL_ASKED, memory_order_relaxed);
     else if (error == ZQ_EAGAIN)

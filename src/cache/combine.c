@@ -1,6 +1,5 @@
 #include "cache/combine.h"
 
-#include "cache/alloc.h"
 #include "cache/block.h"
 #include "cache/coding.h"
 #include "cache/entry.h"
@@ -17,14 +16,10 @@ static bool make_head(struct zq_entry *entry, const struct zq_merged *merged,
     const struct zq_slice coding = newer->varied ? ZQ_SLICE(ZQ_CODING_VARY) : ZQ_SLICE("");
     size_t hidden = zq_block_hidden(NULL, &merged->fields);
     size_t n = block.n + coding.n + vary.n + hidden;
+    char *head = zq_store_alloc(entry->cache, n);
 
-    if (!zq_store_reserve(entry->cache, n))
+    if (head == NULL)
         return false;
-    char *head = zq_cache_alloc(n);
-    if (head == NULL) {
-        zq_store_release(entry->cache, n);
-        return false;
-    }
     char *to = zq_put(zq_put(head, block), coding);
     entry->block = zq_slice(head, (size_t)(to - head));
     entry->varied = newer->varied;
@@ -34,7 +29,6 @@ static bool make_head(struct zq_entry *entry, const struct zq_merged *merged,
         zq_block_hidden(to, &merged->fields);
     entry->vary_n = (uint32_t)vary.n;
     entry->hidden_n = (uint32_t)hidden;
-    entry->counted += (uint32_t)n;
     return true;
 }
 
@@ -57,19 +51,14 @@ static bool fill(struct zq_entry *entry, const struct zq_entry *stored,
 
 static struct zq_entry *entry_like(const struct zq_entry *newer)
 {
-    if (!zq_store_reserve(newer->cache, sizeof(*newer)))
+    struct zq_entry *entry = zq_entry_new(newer->cache);
+
+    if (entry == NULL)
         return NULL;
-    struct zq_entry *entry = zq_entry_new();
-    if (entry == NULL) {
-        zq_store_release(newer->cache, sizeof(*newer));
-        return NULL;
-    }
-    entry->cache = newer->cache;
     entry->shard = newer->shard;
     entry->born = newer->born;
     entry->traits = newer->traits;
     entry->freshness = newer->freshness;
-    entry->counted = sizeof(*entry);
     entry->retained = true;
     return entry;
 }

@@ -10,15 +10,17 @@
 
 /* ---- making and ending ---- */
 
-struct zq_entry *zq_entry_new(void)
+struct zq_entry *zq_entry_new(struct zq_cache *cache)
 {
-    struct zq_entry *entry = zq_cache_alloc(sizeof(*entry));
+    struct zq_entry *entry =
+        cache != NULL ? zq_store_alloc(cache, sizeof(*entry)) : zq_cache_alloc(sizeof(*entry));
 
     if (entry == NULL)
         return NULL;
     *entry = (struct zq_entry){
         .magic = ZQ_ENTRY_MAGIC,
         .refs = 1,
+        .cache = cache,
         .content_length = -1,
         .told_limit = ZQ_CACHE_WINDOW,
     };
@@ -44,22 +46,19 @@ static void entry_free(struct zq_entry *entry)
 {
     struct zq_cache *cache = entry->cache;
     struct zq_entry *base = entry->base;
-    size_t counted = entry->counted;
 
     ZQ_ASSERT(zq_list_empty(&entry->readers) && entry->slot == NULL);
     if (entry->base == NULL)
-        zq_segments_free(entry, entry->first);
+        zq_segments_free(cache, entry->first);
     if (entry->state == ZQ_ENTRY_WAITING || entry->state == ZQ_ENTRY_FAILED)
-        zq_request_copy_free(entry->copy);
+        zq_request_copy_free(cache, entry->copy);
     zq_tags_free(cache, entry->tags);
     if (entry->may_be_coded)
         zq_coded_fini(cache, zq_entry_coded(entry));
-    zq_cache_dealloc(head_of(entry), zq_entry_head_bytes(entry));
+    zq_store_free(cache, head_of(entry), zq_entry_head_bytes(entry));
     zq_lock_fini(&entry->lock);
     entry->magic = 0;
-    zq_cache_dealloc(entry, sizeof(*entry));
-    if (counted > 0)
-        zq_store_release(cache, counted);
+    zq_store_free(cache, entry, sizeof(*entry));
     if (base != NULL)
         zq_entry_unref(base); /* which has none itself */
 }
@@ -130,6 +129,7 @@ struct arrival {
     bool shareable;    /* joined readers may have it, if they match its Vary */
     bool retained;     /* it is to be stored */
     bool too_large;    /* for that, by its announced length */
+    bool fits;         /* the head is in the store */
     bool again;        /* it is of no use to anybody: all ask again */
     bool may_be_coded; /* in a content coding, if it is stored */
     bool varied;       /* so a line was added to the block: */
@@ -175,7 +175,17 @@ static int judge(struct zq_entry *entry, struct arrival *a, int64_t now_ms, time
     return error;
 }
 
-static int copy_head(struct arrival *a)
+/* In the store, unless it will not be stored, or there is no room. */
+static char *head_alloc(const struct zq_entry *entry, struct arrival *a)
+{
+    bool wanted = entry->shard != NULL && a->verdict == ZQ_POLICY_STORABLE && a->response.storable;
+    char *head = wanted ? zq_store_alloc(entry->cache, a->head_bytes) : NULL;
+
+    a->fits = head != NULL;
+    return a->fits ? head : zq_cache_alloc(a->head_bytes);
+}
+
+static int copy_head(const struct zq_entry *entry, struct arrival *a)
 {
     struct zq_slice block = a->response.block;
     bool storable = a->verdict == ZQ_POLICY_STORABLE;
@@ -184,7 +194,7 @@ static int copy_head(struct arrival *a)
     ZQ_ASSERT(block.n <= UINT32_MAX && a->vary.n <= UINT32_MAX);
     a->hidden = storable ? zq_block_hidden(NULL, a->response.fields) : 0;
     a->head_bytes = coded + block.n + a->vary.n + a->hidden;
-    a->head = zq_cache_alloc(a->head_bytes);
+    a->head = head_alloc(entry, a);
     if (a->head == NULL)
         return ZQ_ENOMEM;
     memset(a->head, 0, coded);
@@ -210,13 +220,10 @@ static bool retain(struct zq_entry *entry, const struct arrival *a)
 {
     struct zq_tags *tags;
 
-    if (zq_tags_of(entry->cache, a->response.fields, &tags) < 0)
+    if (!a->fits || zq_tags_of(entry->cache, a->response.fields, &tags) < 0)
         return false;
-    if (zq_store_reserve(entry->cache, a->head_bytes)) {
-        if (zq_store_confirm_fill(entry, tags))
-            return true;
-        zq_store_release(entry->cache, a->head_bytes);
-    }
+    if (zq_store_confirm_fill(entry, tags))
+        return true;
     zq_tags_free(entry->cache, tags);
     return false;
 }
@@ -246,17 +253,6 @@ static void settle(struct zq_entry *entry, struct arrival *a, int64_t now_ms)
     zq_purge_headed(entry);
     if (!a->retained)
         zq_store_drop_fill(entry, telling(entry, a), now_ms);
-}
-
-/* What is not stored is a buffer on its way, and no part of the cache. */
-static void recount(struct zq_entry *entry, const struct arrival *a, size_t copy_bytes)
-{
-    size_t before = entry->counted;
-
-    if (before == 0)
-        return;
-    entry->counted = a->retained ? (uint32_t)(before + a->head_bytes - copy_bytes) : 0;
-    zq_store_release(entry->cache, a->retained ? copy_bytes : before);
 }
 
 /* What is too large to be stored passes through a window, and there one slow reader would hold up
@@ -299,7 +295,6 @@ static void publish(struct zq_entry *entry, const struct arrival *a)
     zq_lock_take(&entry->lock);
     struct zq_request_copy *copy = entry->copy;
     entry->tail = NULL;
-    recount(entry, a, copy != NULL ? copy->bytes : 0);
     entry->status = (uint16_t)r->status;
     entry->close = r->close;
     entry->no_content = r->no_content;
@@ -322,7 +317,7 @@ static void publish(struct zq_entry *entry, const struct arrival *a)
     zq_readers_find_slowest(entry);
     zq_readers_tell(entry);
     zq_lock_give(&entry->lock);
-    zq_request_copy_free(copy);
+    zq_request_copy_free(entry->cache, copy);
     if (base != NULL)
         zq_entry_unref(base);
 }
@@ -361,7 +356,7 @@ static int arrive(struct zq_entry *entry, struct arrival *a, int64_t now_ms, tim
     if (error == 0)
         error = note_coding(entry, a, now_ms, now);
     if (error == 0)
-        error = copy_head(a);
+        error = copy_head(entry, a);
     if (error == 0) {
         settle(entry, a, now_ms);
         publish(entry, a);
@@ -388,7 +383,7 @@ static int arrive_stale(struct zq_entry *entry, struct arrival *a)
     a->shareable = true;
     if (vary.n > 0 && zq_buf_append(&a->vary, vary.p, vary.n) < 0)
         return ZQ_ENOMEM;
-    int error = copy_head(a);
+    int error = copy_head(entry, a);
     if (error < 0)
         return error;
     a->content = take_content_of(stored);
@@ -594,43 +589,61 @@ static size_t fill_tail(struct zq_entry *entry, struct zq_slice data)
     return n;
 }
 
-static void link_segment(struct zq_entry *entry, struct zq_segment *segment)
+static void link_segments(struct zq_entry *entry, struct zq_segment *first)
 {
     ZQ_LOCK_HELD(&entry->lock);
     if (entry->tail != NULL)
-        entry->tail->next = segment;
+        entry->tail->next = first;
     else
-        entry->first = segment;
-    entry->tail = segment;
+        entry->first = first;
+    for (; first != NULL; first = first->next)
+        entry->tail = first;
 }
 
-/* A stored response is counted to the byte, and has no chunk for that. */
+/* A stored response lies in the heap, and has no chunk for that. */
 static bool may_keep(const struct zq_entry *entry, struct zq_slice data,
                      const struct zq_chunk *chunk)
 {
     return chunk != NULL && !entry->retained && data.n >= chunk->size / 4;
 }
 
-/* A segment that begins with `data`, from `start` on. */
+/* A segment that begins with `data`, from `start` on, or with as much of it as it has room for. */
 static struct zq_segment *segment_of(struct zq_entry *entry, uint64_t start, struct zq_slice data,
                                      struct zq_chunk *chunk)
 {
-    bool keep = may_keep(entry, data, chunk);
-    struct zq_segment *segment =
-        keep ? zq_segment_keep(data, chunk) : zq_segment_new(entry, data.n);
-
-    if (segment == NULL)
-        return NULL;
-    segment->start = start;
-    if (!keep)
-        memcpy(zq_segment_own(segment), data.p, data.n);
+    if (may_keep(entry, data, chunk))
+        return zq_segment_keep(start, data, chunk);
+    struct zq_segment *segment = zq_segment_new(entry, start, data.n);
+    if (segment != NULL)
+        memcpy(zq_segment_own(segment), data.p, segment->size < data.n ? segment->size : data.n);
     return segment;
+}
+
+/* The same for all of it. 0 and `*first`, or ZQ_ENOMEM. */
+static int segments_of(struct zq_entry *entry, uint64_t start, struct zq_slice data,
+                       struct zq_chunk *chunk, struct zq_segment **first)
+{
+    struct zq_segment **place = first;
+
+    *first = NULL;
+    while (data.n > 0) {
+        *place = segment_of(entry, start, data, chunk);
+        if (*place == NULL) {
+            zq_segments_free(entry->cache, *first);
+            return ZQ_ENOMEM;
+        }
+        size_t n = (*place)->size < data.n ? (*place)->size : data.n;
+        data = zq_slice(data.p + n, data.n - n);
+        start += n;
+        place = &(*place)->next;
+    }
+    return 0;
 }
 
 int zq_entry_append_chunk(struct zq_writer *writer, struct zq_slice data, struct zq_chunk *chunk)
 {
     struct zq_entry *entry = entry_of(writer);
-    struct zq_segment *segment = NULL;
+    struct zq_segment *first;
 
     ZQ_ASSERT(entry->state == ZQ_ENTRY_FILLING);
     data = clip(entry, data);
@@ -639,15 +652,11 @@ int zq_entry_append_chunk(struct zq_writer *writer, struct zq_slice data, struct
     if (entry->retained && is_too_large(entry, entry->length + data.n))
         zq_entry_let_go(entry, ZQ_POLICY_SIZE);
     size_t filled = fill_tail(entry, data);
-    if (filled < data.n) {
-        segment = segment_of(entry, entry->length + filled,
-                             zq_slice(data.p + filled, data.n - filled), chunk);
-        if (segment == NULL)
-            return ZQ_ENOMEM;
-    }
+    if (segments_of(entry, entry->length + filled, zq_slice(data.p + filled, data.n - filled),
+                    chunk, &first) < 0)
+        return ZQ_ENOMEM;
     zq_lock_take(&entry->lock);
-    if (segment != NULL)
-        link_segment(entry, segment);
+    link_segments(entry, first);
     entry->length += data.n;
     zq_readers_tell_more(entry);
     zq_segments_trim(entry);
@@ -667,6 +676,7 @@ void zq_entry_freeze(struct zq_entry *entry)
     zq_lock_take(&entry->lock);
     entry->state = ZQ_ENTRY_COMPLETE;
     entry->writer = NULL;
+    zq_segments_fit(entry);
     zq_readers_tell(entry);
     zq_readers_unlink(entry);
     atomic_store_explicit(&entry->frozen, true, memory_order_release);

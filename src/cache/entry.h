@@ -33,8 +33,7 @@ struct zq_segment {
     struct zq_segment *next;
     uint64_t start; /* the offset of its first byte in the content */
     uint32_t size;
-    bool counted; /* in zq_cache_used */
-    bool kept;    /* a struct zq_kept: the bytes lie in a chunk */
+    bool kept; /* a struct zq_kept: the bytes lie in a chunk */
 };
 struct zq_kept {
     struct zq_segment segment;
@@ -50,8 +49,8 @@ static inline const char *zq_segment_data(const struct zq_segment *segment)
     return segment->kept ? ZQ_CONTAINER(segment, struct zq_kept, segment)->data
                          : (const char *)(segment + 1);
 }
-#define ZQ_SEGMENT_MIN 4096u
-#define ZQ_SEGMENT_MAX (64u << 10) /* room is made for one at a time, so that this takes no ms */
+/* With its struct 64 KiB. Room is made for one at a time, so that this takes no ms. */
+#define ZQ_SEGMENT_MAX ((64u << 10) - sizeof(struct zq_segment))
 
 /* A copy of the leader's request, made when it leaves others behind: the head is judged by it. */
 struct zq_request_copy {
@@ -99,16 +98,15 @@ struct zq_entry {
     };
 
     struct zq_cache *cache; /* NULL where the method is none of the cache's */
-    struct zq_shard *shard; /* NULL for a PASS, which nothing is counted of */
+    struct zq_shard *shard; /* NULL for a PASS, which is not in the store */
     struct zq_node queued;  /* among the fetches without a head, then among the variants */
     uint64_t born;          /* the number of the last purge when the fetch began */
     struct zq_tags *tags;   /* NULL: none */
 
     struct zq_lock lock;
+    unsigned n_passed; /* unless retained: how many readers are the slowest, */
+    uint64_t passed;   /* and at which offset */
     struct zq_node readers;
-    uint32_t counted;         /* bytes in zq_cache_used for this struct, the copy and the head */
-    unsigned n_passed;        /* unless retained: how many readers are the slowest, */
-    uint64_t passed;          /* and at which offset */
     struct zq_writer *writer; /* NULL once closed */
     uint64_t told_limit;      /* how far the writer was last told it may go */
     struct zq_reader *leader; /* the reader that the fetch is for; NULL when it has left */
@@ -181,8 +179,9 @@ static inline bool zq_entry_is_frozen(const struct zq_entry *entry)
 
 /* ---- life (entry.c) ---- */
 
-/* WAITING, with one reference, nothing counted. NULL when out of memory. Release: zq_entry_unref */
-struct zq_entry *zq_entry_new(void);
+/* WAITING, with one reference, in a cache's heap or, with NULL, in none. NULL when there is no
+ * room, or out of memory. No lock held. Release: zq_entry_unref */
+struct zq_entry *zq_entry_new(struct zq_cache *cache);
 void zq_entry_ref(struct zq_entry *entry);
 void zq_entry_unref(struct zq_entry *entry); /* no entry lock held */
 
@@ -204,7 +203,7 @@ const struct zq_fields *zq_entry_request(const struct zq_entry *entry);
 /* Keeps the request of a fetch that no reader leads. False without room. No lock held; not shared
  * yet. */
 bool zq_entry_keep_request(struct zq_entry *entry, const struct zq_fields *request);
-void zq_request_copy_free(struct zq_request_copy *copy); /* NULL is fine */
+void zq_request_copy_free(struct zq_cache *cache, struct zq_request_copy *copy); /* or NULL */
 
 /* ---- readers (reader.c) ---- */
 
@@ -227,12 +226,16 @@ uint64_t zq_readers_passed(const struct zq_entry *entry);
 
 /* ---- content (segment.c) ---- */
 
-/* A segment for `need` or more bytes, behind what was appended. Counted when the entry is retained;
- * an entry that there is no room for loses that. NULL when out of memory. No lock held. */
-struct zq_segment *zq_segment_new(struct zq_entry *entry, size_t need);
+/* A segment for some of `need` bytes, from `start` on. In the store when the entry is retained; an
+ * entry that there is no room for loses that. NULL when out of memory. No lock held. */
+struct zq_segment *zq_segment_new(struct zq_entry *entry, uint64_t start, size_t need);
 /* One that keeps `data` where it is, in `chunk`. NULL when out of memory. */
-struct zq_segment *zq_segment_keep(struct zq_slice data, struct zq_chunk *chunk);
-void zq_segments_free(struct zq_entry *entry, struct zq_segment *first);
+struct zq_segment *zq_segment_keep(uint64_t start, struct zq_slice data, struct zq_chunk *chunk);
+/* A copy of `data` in the store; NULL: no room. No lock held. */
+struct zq_segment *zq_segments_of(struct zq_cache *cache, struct zq_slice data);
+void zq_segments_free(struct zq_cache *cache, struct zq_segment *first);
+/* The content is complete: gives back what the last segment has too much. Entry locked. */
+void zq_segments_fit(struct zq_entry *entry);
 /* Frees what all readers have passed of an entry that is not retained. Entry locked. */
 void zq_segments_trim(struct zq_entry *entry);
 /* The entry will not be stored: it goes off the index, and keeps only a window from now on. Why is

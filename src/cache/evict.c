@@ -1,4 +1,4 @@
-/* Memory: one budget for all shards, and what gives way when it is used up.
+/* Memory: one heap for all shards, and what gives way when it is full.
  *
  * Eviction is SIEVE (Zhang et al., NSDI 2024): one queue of all variants, along which a hand walks
  * from the oldest to the newest and evicts the first that was not hit since it last came by. A hit
@@ -6,6 +6,7 @@
  * them would free nothing. A walk is bounded, so that the queue is never locked for long; past the
  * bound the last one that it could have taken goes.
  */
+#include "cache/alloc.h"
 #include "cache/entry.h"
 #include "cache/store.h"
 
@@ -13,24 +14,9 @@
 /* Walks and looks for marks without success after which there is no room: every shard is asked. */
 #define BARREN_MAX ZQ_STORE_SHARDS
 
-bool zq_store_try_reserve(struct zq_cache *cache, uint64_t bytes)
-{
-    uint_least64_t used = atomic_load_explicit(&cache->used, memory_order_relaxed);
-
-    do {
-        if (bytes > cache->size - used)
-            return false;
-    } while (!atomic_compare_exchange_weak_explicit(&cache->used, &used, used + bytes,
-                                                    memory_order_relaxed, memory_order_relaxed));
-    return true;
-}
-
-void zq_store_release(struct zq_cache *cache, uint64_t bytes)
-{
-    uint64_t before = atomic_fetch_sub_explicit(&cache->used, bytes, memory_order_relaxed);
-
-    ZQ_ASSERT(before >= bytes);
-}
+/* Memory that is free lies here and there: what finds no piece that is large enough after so many
+ * were evicted for it has none. */
+#define EVICTED_MAX 512
 
 /* ---- SIEVE ---- */
 
@@ -117,18 +103,55 @@ static bool evict_mark(struct zq_cache *cache)
     return any;
 }
 
-bool zq_store_reserve(struct zq_cache *cache, uint64_t bytes)
+/* False when there is nothing. */
+static bool evict(struct zq_cache *cache)
 {
-    unsigned barren = 0;
+    for (unsigned barren = 0; barren < BARREN_MAX; barren++)
+        if (evict_variant(cache) || evict_mark(cache))
+            return true;
+    return false;
+}
+
+/* ---- the door ---- */
+
+void *zq_store_try_alloc(struct zq_cache *cache, size_t bytes)
+{
+    return zq_cache_alloc_fails() ? NULL : zq_cache_alloc_in(&cache->heap, bytes);
+}
+
+void *zq_store_alloc(struct zq_cache *cache, size_t bytes)
+{
+    void *p = NULL;
 
     ZQ_LOCK_NONE_HELD();
-    if (bytes > cache->size)
-        return false;
-    while (!zq_store_try_reserve(cache, bytes)) {
-        if (evict_variant(cache) || evict_mark(cache))
-            barren = 0;
-        else if (++barren == BARREN_MAX)
-            return false;
+    if (zq_cache_alloc_fails() || bytes > ZQ_HEAP_MAX)
+        return NULL;
+    for (unsigned evicted = 0; evicted < EVICTED_MAX; evicted++) {
+        p = zq_cache_alloc_in(&cache->heap, bytes);
+        if (p != NULL || !evict(cache))
+            break;
     }
-    return true;
+    return p;
+}
+
+void *zq_store_alloc_some(struct zq_cache *cache, size_t *bytes)
+{
+    void *p = NULL;
+
+    ZQ_LOCK_NONE_HELD();
+    if (zq_cache_alloc_fails())
+        return NULL;
+    for (unsigned evicted = 0; p == NULL && evicted < EVICTED_MAX; evicted++) {
+        p = zq_cache_alloc_in(&cache->heap, *bytes);
+        if (p == NULL && zq_heap_room(&cache->heap) >= *bytes)
+            p = zq_cache_alloc_some(&cache->heap, bytes);
+        if (p == NULL && !evict(cache))
+            return zq_cache_alloc_some(&cache->heap, bytes);
+    }
+    return p;
+}
+
+void zq_store_free(struct zq_cache *cache, void *p, size_t bytes)
+{
+    zq_cache_dealloc(cache != NULL ? &cache->heap : NULL, p, bytes);
 }

@@ -13,7 +13,7 @@ static void freeze_with(struct zq_entry *entry, struct zq_segment *content, size
 
 struct zq_entry *zq_held_new(const struct zq_cache_response *response, struct zq_slice body)
 {
-    struct zq_entry *entry = zq_entry_new();
+    struct zq_entry *entry = zq_entry_new(NULL);
     struct zq_chunk *chunk = zq_chunk_new(body.n);
     struct zq_segment *content = NULL;
     struct zq_writer writer = {0};
@@ -22,7 +22,7 @@ struct zq_entry *zq_held_new(const struct zq_cache_response *response, struct zq
         goto fail;
     if (body.n > 0)
         memcpy(chunk->data, body.p, body.n);
-    content = zq_segment_keep(zq_slice(chunk->data, body.n), chunk);
+    content = zq_segment_keep(0, zq_slice(chunk->data, body.n), chunk);
     zq_chunk_unref(chunk);
     chunk = NULL;
     zq_entry_open_unread(entry, &writer);
@@ -33,7 +33,7 @@ struct zq_entry *zq_held_new(const struct zq_cache_response *response, struct zq
 fail:
     zq_chunk_unref(chunk);
     if (content != NULL)
-        zq_segments_free(entry, content);
+        zq_segments_free(NULL, content);
     if (entry != NULL)
         zq_entry_unref(entry);
     return NULL;

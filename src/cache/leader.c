@@ -1,6 +1,5 @@
 /* The request that an entry is for. While its reader is attached it lends its fields; when it
  * leaves others waiting for the head, they are copied, for the head is judged by them. */
-#include "cache/alloc.h"
 #include "cache/entry.h"
 #include "cache/store.h"
 
@@ -23,12 +22,8 @@ static struct zq_slice put(char **to, struct zq_slice s)
     return copy;
 }
 
-static struct zq_request_copy *copy_new(const struct zq_fields *fields, size_t bytes)
+static void copy_init(struct zq_request_copy *copy, const struct zq_fields *fields, size_t bytes)
 {
-    struct zq_request_copy *copy = zq_cache_alloc(bytes);
-
-    if (copy == NULL)
-        return NULL;
     copy->bytes = bytes;
     copy->fields = (struct zq_fields){.v = copy->v, .n = fields->n};
     char *to = (char *)(copy->v + fields->n);
@@ -36,13 +31,12 @@ static struct zq_request_copy *copy_new(const struct zq_fields *fields, size_t b
         copy->v[i].name = put(&to, fields->v[i].name);
         copy->v[i].value = put(&to, fields->v[i].value);
     }
-    return copy;
 }
 
-void zq_request_copy_free(struct zq_request_copy *copy)
+void zq_request_copy_free(struct zq_cache *cache, struct zq_request_copy *copy)
 {
     if (copy != NULL)
-        zq_cache_dealloc(copy, copy->bytes);
+        zq_store_free(cache, copy, copy->bytes);
 }
 
 void zq_entry_lose_leader(struct zq_entry *entry)
@@ -52,27 +46,20 @@ void zq_entry_lose_leader(struct zq_entry *entry)
 
     ZQ_LOCK_HELD(&entry->lock);
     entry->leader = NULL;
-    if (entry->state != ZQ_ENTRY_WAITING || zq_list_empty(&entry->readers) ||
-        !zq_store_try_reserve(entry->cache, bytes))
+    if (entry->state != ZQ_ENTRY_WAITING || zq_list_empty(&entry->readers))
         return;
-    entry->copy = copy_new(request, bytes);
+    entry->copy = zq_store_try_alloc(entry->cache, bytes);
     if (entry->copy != NULL)
-        entry->counted += bytes;
-    else
-        zq_store_release(entry->cache, bytes);
+        copy_init(entry->copy, request, bytes);
 }
 
 bool zq_entry_keep_request(struct zq_entry *entry, const struct zq_fields *request)
 {
     size_t bytes = copy_bytes(request);
 
-    if (!zq_store_reserve(entry->cache, bytes))
-        return false;
-    entry->copy = copy_new(request, bytes);
+    entry->copy = zq_store_alloc(entry->cache, bytes);
     if (entry->copy != NULL)
-        entry->counted += (uint32_t)bytes;
-    else
-        zq_store_release(entry->cache, bytes);
+        copy_init(entry->copy, request, bytes);
     return entry->copy != NULL;
 }
 

@@ -190,7 +190,7 @@ struct zq_pattern *zq_pattern_new(const struct zq_purge *purge)
 
 void zq_pattern_free(struct zq_pattern *pattern)
 {
-    zq_cache_dealloc(pattern, sizeof(*pattern));
+    zq_cache_dealloc(NULL, pattern, sizeof(*pattern));
 }
 
 /* ---- comparing ---- */

@@ -290,22 +290,38 @@ static const struct zq_segment *skip_passed(const struct zq_segment *segment, ui
 
 static const struct zq_segment *segment_at(const struct zq_reader *reader)
 {
-    const struct zq_segment *from = reader->segment ? reader->segment : reader->entry->first;
+    const struct zq_segment *first =
+        reader->body != NULL ? reader->body->first : reader->entry->first;
 
-    return skip_passed(from, reader->offset);
+    return skip_passed(reader->segment ? reader->segment : first, reader->offset);
 }
 
-/* Content in a coding is in one piece, and all there. */
+/* Up to `max` runs from `*offset`, which lies in `segment`, to `length`; moves `*offset` behind
+ * them. */
+static int runs(const struct zq_segment *segment, uint64_t *offset, uint64_t length,
+                struct iovec *iov, int max)
+{
+    int n = 0;
+
+    for (; n < max && segment != NULL && *offset < length; segment = segment->next) {
+        uint64_t stop = segment->start + segment->size;
+        stop = stop < length ? stop : length;
+        iov[n].iov_base =
+            (void *)(uintptr_t)(zq_segment_data(segment) + (*offset - segment->start));
+        iov[n++].iov_len = (size_t)(stop - *offset);
+        *offset = stop;
+    }
+    return n;
+}
+
+/* Content in a coding is all there. */
 static int peek_coded(const struct zq_reader *reader, struct iovec *iov, int max, bool *end)
 {
-    size_t left = reader->body->n - (size_t)reader->offset;
+    uint64_t offset = reader->offset;
+    int n = runs(segment_at(reader), &offset, reader->body->n, iov, max);
 
-    *end = left == 0 || max > 0;
-    if (left == 0 || max == 0)
-        return 0;
-    iov->iov_base = (void *)(uintptr_t)(reader->body->data + reader->offset);
-    iov->iov_len = left;
-    return 1;
+    *end = offset == reader->body->n;
+    return n;
 }
 
 int zq_reader_peek(struct zq_reader *reader, struct iovec *iov, int max, bool *end)
@@ -317,16 +333,8 @@ int zq_reader_peek(struct zq_reader *reader, struct iovec *iov, int max, bool *e
     enum zq_reader_state state = state_of(reader);
     const struct zq_segment *segment = has_head(state) ? segment_at(reader) : NULL;
     uint64_t offset = reader->offset;
-    int n = 0;
+    int n = runs(segment, &offset, entry->length, iov, max);
 
-    while (n < max && segment != NULL && offset < entry->length) {
-        uint64_t stop = segment->start + segment->size;
-        stop = stop < entry->length ? stop : entry->length;
-        iov[n].iov_base = (void *)(uintptr_t)(zq_segment_data(segment) + (offset - segment->start));
-        iov[n++].iov_len = (size_t)(stop - offset);
-        offset = stop;
-        segment = segment->next;
-    }
     *end = state == ZQ_READER_COMPLETE && offset == entry->length;
     note_look(reader, locked);
     leave(reader, locked);
@@ -348,6 +356,7 @@ void zq_reader_advance(struct zq_reader *reader, uint64_t bytes)
     if (reader->body != NULL) {
         ZQ_ASSERT(bytes <= reader->body->n - reader->offset);
         reader->offset += bytes;
+        remember_segment(reader);
         return;
     }
     bool locked = enter(reader);

@@ -1,14 +1,13 @@
 #include "cache/store.h"
 
-#include "cache/alloc.h"
 #include "cache/entry.h"
 #include "cache/vary.h"
 
 /* ---- slots ---- */
 
-struct zq_slot *zq_slot_new(struct zq_slice key, uint64_t hash)
+struct zq_slot *zq_slot_new(struct zq_cache *cache, struct zq_slice key, uint64_t hash)
 {
-    struct zq_slot *slot = zq_cache_alloc(zq_slot_bytes(key.n));
+    struct zq_slot *slot = zq_store_alloc(cache, zq_slot_bytes(key.n));
 
     if (slot == NULL)
         return NULL;
@@ -55,9 +54,7 @@ bool zq_slot_tidy(struct zq_cache *cache, struct zq_shard *shard, struct zq_slot
     while (*at != slot)
         at = &(*at)->next;
     *at = slot->next;
-    size_t bytes = zq_slot_bytes(slot->key_n);
-    zq_cache_dealloc(slot, bytes);
-    zq_store_release(cache, bytes);
+    zq_store_free(cache, slot, zq_slot_bytes(slot->key_n));
     return false;
 }
 
@@ -70,7 +67,7 @@ void zq_slot_unmark(struct zq_shard *shard, struct zq_slot *slot)
         return;
     slot->mark_until_ms = 0;
     zq_list_remove(&slot->marked);
-    shard->mark_bytes -= zq_slot_bytes(slot->key_n);
+    shard->mark_bytes -= zq_heap_class(zq_slot_bytes(slot->key_n));
     shard->marked[slot->mark]--;
 }
 
@@ -82,7 +79,7 @@ void zq_slot_mark(struct zq_cache *cache, struct zq_shard *shard, struct zq_slot
     slot->mark_until_ms = now_ms + ZQ_STORE_MARK_MS;
     slot->mark = (uint16_t)why;
     zq_list_append(&shard->marks, &slot->marked);
-    shard->mark_bytes += zq_slot_bytes(slot->key_n);
+    shard->mark_bytes += zq_heap_class(zq_slot_bytes(slot->key_n));
     shard->marked[why]++;
     while (!zq_list_empty(&shard->marks)) {
         struct zq_slot *oldest = ZQ_CONTAINER(shard->marks.next, struct zq_slot, marked);

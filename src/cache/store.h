@@ -1,6 +1,6 @@
 /* The store: a hash table in shards, each with its lock. Under each key there is a slot with the
  * complete responses (variants), the fetches in flight (fills), and a mark while the last answer
- * was not storable. Memory is one budget for all shards, and eviction one queue.
+ * was not storable. Memory is one heap for all shards (heap.h), and eviction one queue.
  *
  * What an index entry owns: a slot holds one reference to each of its variants and fills. A slot
  * without variants, fills and mark is freed.
@@ -9,6 +9,7 @@
 #define ZQ_CACHE_STORE_H
 
 #include "cache/bypass.h"
+#include "cache/heap.h"
 #include "cache/lock.h"
 #include "cache/policy.h"
 #include "cache/purge.h"
@@ -44,7 +45,7 @@ struct zq_shard {
     struct zq_slot **buckets;
     size_t n_buckets;     /* a power of two, for good: nothing is ever rehashed */
     struct zq_node marks; /* oldest first, so also in the order in which they expire */
-    size_t mark_bytes;
+    size_t mark_bytes;    /* that the heap has for them */
     uint64_t variants, hits, joined, misses, stored, evicted, purged;
     uint64_t promoted; /* slots with variants */
     uint64_t promotions, demotions;
@@ -73,7 +74,7 @@ struct zq_cache {
     struct zq_coder *coder; /* NULL: nothing is compressed */
     atomic_uint_least64_t compressed, compressed_bytes;
     atomic_bool off;
-    _Alignas(64) atomic_uint_least64_t used;
+    _Alignas(64) struct zq_heap heap;
     atomic_uint next_marks; /* the shard that gives up a mark next */
 };
 #define ZQ_CACHE_MAGIC 0x5a514341u
@@ -90,12 +91,15 @@ static inline atomic_uint *zq_store_invalidations(struct zq_cache *cache, uint64
 
 /* ---- memory (evict.c) ---- */
 
-/* Counts `bytes`, evicting what it takes; false when that is not enough (what readers hold cannot
- * be evicted) or too much. No lock may be held. Release: zq_store_release. */
-bool zq_store_reserve(struct zq_cache *cache, uint64_t bytes);
-void zq_store_release(struct zq_cache *cache, uint64_t bytes);
+/* `bytes` in the heap, evicting what it takes; NULL when that is not enough (what readers hold
+ * cannot be evicted) or too much. No lock may be held. Release: zq_store_free. */
+void *zq_store_alloc(struct zq_cache *cache, size_t bytes);
+/* The same for what may be in several pieces: a good part of it, and `*bytes` says how much. */
+void *zq_store_alloc_some(struct zq_cache *cache, size_t *bytes);
 /* The same without evicting; any lock may be held. */
-bool zq_store_try_reserve(struct zq_cache *cache, uint64_t bytes);
+void *zq_store_try_alloc(struct zq_cache *cache, size_t bytes);
+/* Also for what lies outside (zq_cache_alloc); `cache` NULL: it does. Any lock may be held. */
+void zq_store_free(struct zq_cache *cache, void *p, size_t bytes);
 
 /* Variants come and go with their shard locked; both lock the queue. */
 void zq_queue_add(struct zq_cache *cache, struct zq_entry *entry);
@@ -107,9 +111,10 @@ static inline size_t zq_slot_bytes(size_t key_n)
 {
     return sizeof(struct zq_slot) + key_n;
 }
-struct zq_slot *zq_slot_new(struct zq_slice key, uint64_t hash); /* not locked, not counted */
+/* Not locked; NULL when there is no room. Release, unless it is inserted: zq_store_free. */
+struct zq_slot *zq_slot_new(struct zq_cache *cache, struct zq_slice key, uint64_t hash);
 struct zq_slot *zq_slot_find(struct zq_shard *shard, struct zq_slice key, uint64_t hash);
-/* Puts a new slot, counted by the caller, in its bucket. */
+/* Puts a new slot in its bucket. */
 void zq_slot_insert(struct zq_shard *shard, struct zq_slot *slot);
 /* Frees the slot if it says nothing any more; false then. */
 bool zq_slot_tidy(struct zq_cache *cache, struct zq_shard *shard, struct zq_slot *slot);

@@ -1,6 +1,5 @@
 #include "cache/tags.h"
 
-#include "cache/alloc.h"
 #include "cache/entry.h"
 #include "cache/store.h"
 
@@ -51,8 +50,7 @@ static void forget(struct zq_cache *cache, struct zq_tag *tag)
         at = &(*at)->next;
     *at = tag->next;
     table->n--;
-    zq_cache_dealloc(tag, bytes);
-    zq_store_release(cache, bytes);
+    zq_store_free(cache, tag, bytes);
 }
 
 /* Could a fetch that is under way bring it, and have to know of its purge? */
@@ -110,15 +108,10 @@ void zq_tags_forget(struct zq_cache *cache)
 
 static struct zq_tag *tag_new(struct zq_cache *cache, struct zq_slice name, uint64_t hash)
 {
-    size_t bytes = tag_bytes(name.n);
+    struct zq_tag *tag = zq_store_alloc(cache, tag_bytes(name.n));
 
-    if (!zq_store_reserve(cache, bytes))
+    if (tag == NULL)
         return NULL;
-    struct zq_tag *tag = zq_cache_alloc(bytes);
-    if (tag == NULL) {
-        zq_store_release(cache, bytes);
-        return NULL;
-    }
     *tag = (struct zq_tag){.hash = hash, .n = (uint32_t)name.n};
     zq_list_init(&tag->kept);
     memcpy(tag->name, name.p, name.n);
@@ -150,11 +143,8 @@ static struct zq_tag *insert(struct zq_cache *cache, struct zq_tag *new)
     }
     take(&purges->tags, tag);
     zq_lock_give(&purges->lock);
-    if (tag != new) {
-        size_t bytes = tag_bytes(new->n);
-        zq_cache_dealloc(new, bytes);
-        zq_store_release(cache, bytes);
-    }
+    if (tag != new)
+        zq_store_free(cache, new, tag_bytes(new->n));
     return tag;
 }
 
@@ -206,12 +196,9 @@ static size_t tags_bytes(size_t size)
 
 static struct zq_tags *tags_new(struct zq_cache *cache, size_t size)
 {
-    if (!zq_store_reserve(cache, tags_bytes(size)))
-        return NULL;
-    struct zq_tags *tags = zq_cache_alloc(tags_bytes(size));
-    if (tags == NULL)
-        zq_store_release(cache, tags_bytes(size));
-    else
+    struct zq_tags *tags = zq_store_alloc(cache, tags_bytes(size));
+
+    if (tags != NULL)
         *tags = (struct zq_tags){.size = size};
     return tags;
 }
@@ -276,11 +263,9 @@ void zq_tags_free(struct zq_cache *cache, struct zq_tags *tags)
 {
     if (tags == NULL)
         return;
-    size_t bytes = tags_bytes(tags->size);
     for (size_t i = 0; i < tags->n; i++)
         zq_tag_unref(cache, tags->v[i]);
-    zq_cache_dealloc(tags, bytes);
-    zq_store_release(cache, bytes);
+    zq_store_free(cache, tags, tags_bytes(tags->size));
 }
 
 size_t zq_tags_count(const struct zq_tags *tags)

