@@ -121,44 +121,84 @@ def etags(values):
     return [(text.removeprefix("W/"), text.startswith("W/")) for text in members(values)]
 
 
+# ---- parts ----
+
+
+def part_of(response):
+    """RFC 9110 14.4: what a 206 holds: (first, end, length). None: it is no part."""
+    if response.status != 206:
+        return None
+    found = re.fullmatch(r"bytes (\d+)-(\d+)/(\d+)", first(response.fields, "content-range") or "")
+    return (int(found[1]), int(found[2]) + 1, int(found[3])) if found else None
+
+
+def content_range(start, end, length):
+    return "content-range", f"bytes {start}-{end - 1}/{length}"
+
+
+def strong(response):
+    """RFC 9110 8.8.1, 8.8.2.2: the validator that only the same bytes have, or None."""
+    etag, modified = first(response.fields, "etag"), first(response.fields, "last-modified")
+    if etag is not None:
+        return None if etag.startswith("W/") else etag
+    dates = seconds(modified), seconds(first(response.fields, "date"))
+    return modified if None not in dates and dates[0] < dates[1] else None
+
+
+def wanted(request, response, length):
+    """RFC 9110 14.1.2, 14.2, 13.1.5: (start, end) of so many bytes; None: all of them."""
+    ranges = re.fullmatch(r"bytes=(\d*)-(\d*)", first(request.fields, "range") or "")
+    if not ranges or request.method != "GET":
+        return None
+    condition = lines(request.fields, "if-range")
+    if condition and (condition != [strong(response)]):
+        return None
+    if length == 0 and not ranges[1] and int(ranges[2]):
+        return None  # it can be had, and there is nothing to point at
+    start = int(ranges[1]) if ranges[1] else max(0, length - int(ranges[2]))
+    return start, min(length, int(ranges[2]) + 1) if ranges[1] and ranges[2] else length
+
+
 # ---- what of a response a client gets ----
 
 
-def portion(request, response):
-    whole = chosen(request, response)
+def portion(request, response, part=None):
+    """Of a response, or of the part of one that it is."""
+    whole = chosen(request, response, part or (0, len(response.body), len(response.body)))
     return Response(whole.status, whole.fields) if request.method == "HEAD" else whole
 
 
-def chosen(request, response):
-    """RFC 9110 13.2.2, 14.2, for a response that the cache has the whole of."""
+def chosen(request, response, part):
+    """RFC 9110 13.2.2, 14.2"""
     asked, etag = request.fields, lines(response.fields, "etag")
     modified = first(response.fields, "last-modified") or first(response.fields, "date")
     modified = seconds(modified)  # without: RFC 9111 4.3.2
     if not 200 <= response.status < 300:
         return response
     if lines(asked, "if-none-match"):
-        wanted = etags(lines(asked, "if-none-match"))
-        same = ("*", False) in wanted or {t for t, _ in wanted} & {t for t, _ in etags(etag)}
+        tags = etags(lines(asked, "if-none-match"))
+        same = ("*", False) in tags or {t for t, _ in tags} & {t for t, _ in etags(etag)}
     else:
         since = seconds(first(asked, "if-modified-since"))
         same = None not in (since, modified) and modified <= since
+    fields = [(n, v) for n, v in response.fields if n != "content-range"]
     if same:  # RFC 9110 15.4.5
         left_out = {"content-language", "content-encoding", "last-modified" if etag else ""}
-        fields = [(n, v) for n, v in response.fields if n not in left_out]
-        return Response(304, fields)
-    ranges = re.fullmatch(r"bytes=(\d*)-(\d*)", first(asked, "range") or "")
-    if not ranges or (request.method, response.status) != ("GET", 200):
+        return Response(304, [(n, v) for n, v in fields if n not in left_out])
+    place = wanted(request, response, part[2])
+    if place is None or response.status not in (200, 206):
         return response
-    condition = lines(asked, "if-range")
-    if condition and (condition != etag or condition[0].startswith("W/")):  # 13.1.5
+    start, end = place
+    if start >= part[2]:
+        kept = [(n, v) for n, v in fields if n in ("date", "vary")]
+        return Response(416, [*kept, ("content-range", f"bytes */{part[2]}")])
+    body = response.body[start - part[0] : end - part[0]]
+    return Response(206, [*fields, content_range(start, end, part[2])], body)
+
+
+def in_ranges(fields, response):
+    """As an origin answers Range."""
+    asked = [(n, v) for n, v in fields if n in ("range", "if-range")]
+    if response is None or response.status != 200:
         return response
-    n = len(response.body)
-    if n == 0 and not ranges[1] and int(ranges[2]):
-        return response  # 14.1.2: it can be had, and there is nothing to point at
-    start = int(ranges[1]) if ranges[1] else max(0, n - int(ranges[2]))
-    end = min(n, int(ranges[2]) + 1) if ranges[1] and ranges[2] else n
-    if start >= n:
-        kept = [(name, v) for name, v in response.fields if name in ("date", "vary")]
-        return Response(416, [*kept, ("content-range", f"bytes */{n}")])
-    fields = [*response.fields, ("content-range", f"bytes {start}-{end - 1}/{n}")]
-    return Response(206, fields, response.body[start:end])
+    return portion(Request("GET", "", asked), response)

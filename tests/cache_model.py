@@ -6,11 +6,13 @@ a choice to the cache, `Rules` and README say which one is taken. Times are in s
 both the wall clock and the monotonic one.
 """
 
+import copy
 import dataclasses
 import re
 
 from cache_message import (
     Response,
+    content_range,
     dated,
     delta,
     directives,
@@ -19,16 +21,19 @@ from cache_message import (
     lines,
     members,
     named,
+    part_of,
     portion,
     restricts,
     seconds,
     selected,
     selecting,
+    strong,
     tags,
     targeted,
+    wanted,
 )
 
-HEURISTIC = {200, 203, 204, 300, 301, 308, 404, 405, 410, 414, 501}  # RFC 9110 15.1
+HEURISTIC = {200, 203, 204, 206, 300, 301, 308, 404, 405, 410, 414, 501}  # RFC 9110 15.1
 UNDERSTOOD = HEURISTIC | {302, 303, 307, 400, 403, 451, 500, 502, 503, 504}  # README
 CONDITIONS = {"if-none-match", "if-modified-since", "range", "if-range"}
 ORIGINAL = {"if-match", "if-unmodified-since"}
@@ -56,6 +61,7 @@ class Stored:
         kept = set() if self.targeted else named(self.cc)
         self.fields = [(n, v) for n, v in response.fields if n not in kept | {"age"}]
         self.tags, self.selecting = tags(response.fields), selecting(request, response)
+        self.part = part_of(response)
         date = seconds(first(response.fields, "date"))
         self.date = int(now) if date is None else date
         self.lifetime = self.freshness(rules)
@@ -109,7 +115,8 @@ class Stored:
         return (
             not self.forbidden(rules)
             and "no-store" not in directives(lines(asked.fields, "cache-control"))  # 5.2.1.5
-            and status not in (206, 304)
+            and status != 304
+            and (status != 206 or (self.part and lines(asked.fields, "range")))  # 3.3
             and (status in UNDERSTOOD or "must-understand" not in cc)
             and (shared or not lines(asked.fields, "authorization"))  # 3.5
             and (
@@ -147,6 +154,37 @@ class Stored:
         kept = [(n, v) for n, v in self.fields if n not in {name for name, _ in new}]
         return Response(self.status, kept + new, self.body)
 
+    def portion(self, request):
+        return portion(request, Response(self.status, self.fields, self.body), self.part)
+
+    def holds(self, request):
+        """3.3: a part answers what lies in it."""
+        place = wanted(request, self, self.part[2])
+        return place is not None and self.part[0] <= place[0] < place[1] <= self.part[1]
+
+    def rest(self, now):
+        """3.3: what would make it whole is asked for from here on; None: nothing is."""
+        return self.part[1] if self.part[0] == 0 and (strong(self) or self.fresh(now)) else None
+
+    def belongs_with(self, response, part):
+        """RFC 9110 15.3.7.3"""
+        (start, end, length), (first_byte, behind, of) = self.part, part or (0, 0, -1)
+        touch = first_byte <= end and start <= behind and of == length
+        return touch and strong(self) is not None and strong(self) == strong(response)
+
+    def with_part(self, response):
+        """3.4: both together, as a response; the fields are those of the newer where it has them."""
+        parts = sorted([(self.part, self.body), (part_of(response), response.body)])
+        (start, middle, length), body = parts[0]
+        (at, end, _), more = parts[1]
+        made = self.updated(response)
+        made.fields = [(n, v) for n, v in made.fields if n != "content-range"]
+        made.body = body + more[middle - at :] if end > middle else body
+        end = max(middle, end)
+        made.status = 200 if (start, end) == (0, length) else 206
+        made.fields += [content_range(start, end, length)] if made.status == 206 else []
+        return made
+
 
 def may_store(request):
     """4.3.2, 5.2.1.5"""
@@ -177,15 +215,22 @@ class Cache:
             if not soft:
                 self.stored.remove(stored)
 
-    def select(self, request):
-        """RFC 9111 4, 4.1: of those that match the most recent, by Date."""
+    def select(self, request, asked, now):
+        """RFC 9111 4, 4.1: of those that match the most recent, by Date. A part only where it answers;
+        if it does not, the most recent one of them comes second."""
         found = [
             s
             for s in self.stored
             if s.request.target == request.target
             and all(selected(request, n) == v for n, v in s.selecting.items())
         ]
-        return max(found, key=lambda s: (s.date, self.stored.index(s)), default=None)
+        unfit = []
+        for s in sorted(found, key=lambda s: (s.date, self.stored.index(s)), reverse=True):
+            if s.part and not (s.fresh(now) and self.reusable(s, asked, now) and s.holds(request)):
+                unfit.append(s)
+            else:
+                return s, None
+        return None, unfit[0] if unfit else None
 
     def exchange(self, request, application, now):
         """What the client gets: (response, its age if it was stored before or None). `application`
@@ -200,17 +245,18 @@ class Cache:
         asked = directives(directly) if self.rules.directives else {}
         if self.rules.directives and not directly:
             asked = dict.fromkeys(members(lines(request.fields, "pragma")))  # 5.4
-        stored = self.select(request)
+        stored, part = self.select(request, asked, now)
         if stored and self.reusable(stored, asked, now):
-            got = portion(request, Response(stored.status, stored.fields, stored.body))
-            age = stored.age(now)
+            got, age = stored.portion(request), stored.age(now)
             if not (stored.fresh(now) or self.takes_stale(stored, asked, now)):
                 if self.unstorable.get(request.target, now) <= now and may_store(request):  # README
-                    self.fetch(request, stored, application, now, background=True)  # RFC 5861 3
+                    self.fetch(
+                        request, stored, None, application, now, background=True
+                    )  # RFC 5861 3
             return got, age
         if "only-if-cached" in asked:
             return Response(504, []), None
-        return self.forward(request, stored, application, now)
+        return self.forward(request, stored, part, application, now)
 
     def takes_stale(self, stored, asked, now):
         if "max-stale" not in asked or stored.expired:
@@ -234,35 +280,68 @@ class Cache:
             and (least is None or stored.lifetime - age >= least)
         )
 
-    def forward(self, request, stored, application, now):
-        known = any(s.request.target == request.target for s in self.stored)
-        if (
-            request.method == "HEAD"
-            or not may_store(request)
-            or (CONDITIONS & {n for n, _ in request.fields} and not known)
-        ):
+    def forward(self, request, stored, part, application, now):
+        names = {n for n, _ in request.fields}
+        known = any(s.request.target == request.target and not s.part for s in self.stored)
+        if request.method == "HEAD" or not may_store(request):
             return dated(application(request.fields), now), None  # and nothing is stored of it
-        return self.fetch(request, stored, application, now)
+        if CONDITIONS & names and not known:
+            before = len(self.purges)
+            response = dated(application(request.fields), now)
+            if response and response.status == 206:
+                self.store_part(request, response, self.purges[before:], now)
+            return response, None
+        return self.fetch(request, stored, part, application, now)
 
-    def fetch(self, request, stored, application, now, background=False):
-        """RFC 9111 4.3: asks for the whole, by the validators of what is stored."""
+    def store_part(self, request, response, purges, now):
+        """3.4: with the most recent that the same requests select, if they are of the same bytes."""
+        new = Stored(request, response, self.rules, now, now)
+        if not new.storable(self.rules, now) or any(p(request, new.tags) for p in purges):
+            return
+        older = [s for s in self.stored if s.part and self.replaces(new, s)]
+        older = max(older, key=lambda s: (s.date, self.stored.index(s)), default=None)
+        if older and older.belongs_with(new, new.part):
+            both = older.with_part(Response(206, new.fields, new.body))
+            new = copy.copy(new)
+            new.status, new.fields, new.body = both.status, both.fields, both.body
+            new.part, new.tags = part_of(both), tags(both.fields)
+        self.store(new)
+
+    def fetch(self, request, stored, part, application, now, background=False):
+        """RFC 9111 4.3: asks for the whole, by the validators of what is stored; 3.3: or for what a
+        part lacks."""
         fields = [(n, v) for n, v in request.fields if n not in CONDITIONS]
         validator = stored.validator() if stored else None
         for name, value in zip(
             ("if-none-match", "if-modified-since"), validator or (), strict=False
         ):
             fields += [(name, value)] if value is not None else []
+        rest = part.rest(now) if part and not stored else None
+        if rest:
+            fields.append(("range", f"bytes={rest}-"))
+            fields += [("if-range", strong(part))] if strong(part) else []
+        base = stored or (part if rest else None)
         before = len(self.purges)
         response = dated(application(fields), now)
         window = delta(stored.cc, "stale-if-error") or 0 if stored else 0
         if response is None or response.status in (500, 502, 503, 504):
             window = max(window, self.rules.grace) if response is None else window
             if stored and stored.permits(now, window):  # RFC 5861 4, RFC 9111 4.2.4
-                whole = Response(stored.status, stored.fields, stored.body)
-                return portion(request, whole), stored.age(now)
+                return stored.portion(request), stored.age(now)
             if response is None:
                 return None, None
         age = None
+        if rest and response.status in (206, 304, 416):
+            got = part_of(response)
+            if (
+                not got
+                or got[:1] + got[2:] != part.part[1:]
+                or got[1] != got[2]
+                or not part.belongs_with(response, got)
+            ):
+                self.drop(part)
+                return self.exchange(request, application, now)
+            response = part.with_part(response)
         if response.status == 304 and validator:
             if not stored.confirmed_by(response):
                 self.drop(stored)
@@ -280,7 +359,7 @@ class Cache:
             if age is None:
                 self.unstorable[request.target] = now + 120
         elif not any(
-            purged(request, new.tags) or (stored and purged(request, stored.tags))
+            purged(request, new.tags) or (base and purged(request, base.tags))
             for purged in self.purges[before:]
         ):
             self.store(new)
@@ -292,12 +371,11 @@ class Cache:
     def store(self, new):
         """In place of what the same requests select."""
         self.unstorable.pop(new.request.target, None)
-        self.stored = [
-            s
-            for s in self.stored
-            if s.request.target != new.request.target or new.selecting not in ({}, s.selecting)
-        ]
+        self.stored = [s for s in self.stored if not self.replaces(new, s)]
         self.stored.append(new)
+
+    def replaces(self, new, s):
+        return s.request.target == new.request.target and new.selecting in ({}, s.selecting)
 
     def unsafe(self, request, response, now, purged):
         """RFC 9111 4.4"""

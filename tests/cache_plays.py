@@ -6,11 +6,12 @@ Times are in units, which each test makes as long as it likes.
 
 import copy
 import dataclasses
+import zlib
 from email.utils import formatdate
 
 import hypothesis.strategies as st
 
-from cache_message import Request, Response
+from cache_message import Request, Response, in_ranges, lines
 from cache_model import Cache, Rules
 
 
@@ -102,6 +103,7 @@ TARGETED_WORDS = [
     "other",
     "no store",
 ]
+RANGES = ["0-4", "5-", "2-4", "-3", "7-", "0-", "3-6", "10-", "1-2,4-"]
 ETAGS = ['"a"', '"b"', 'W/"a"']
 
 response_fields = fields(
@@ -129,6 +131,10 @@ plain = st.builds(
 )
 not_modified = st.builds(Response, st.just(304), weighted((st.just([]), 1), (response_fields, 2)))
 
+ranges = fields(
+    st.sampled_from([("range", f"bytes={r}") for r in RANGES]).map(lambda field: [field]),
+    maybe("if-range", '"a"', 'W/"a"'),
+)
 request_fields = fields(
     maybe("x-a", "1", "2", "1, 2", " 1 ,2", "", of=2),
     maybe("x-b", "1", "2", of=2),
@@ -143,8 +149,7 @@ request_fields = fields(
     maybe("pragma", "no-cache", "x", of=12),
     maybe("if-none-match", '"a"', 'W/"b"', '"z", "a"', "*", '"z"', of=8),
     maybe("if-modified-since", Date(-40), Date(-90), Date(9), "x", of=12),
-    maybe("range", "bytes=2-4", "bytes=-3", "bytes=7-", "bytes=10-", "bytes=1-2,4-", of=12),
-    maybe("if-range", '"a"', 'W/"a"', of=12),
+    weighted((st.just([]), 3), (ranges, 1)),
     maybe("if-match", '"a"', of=30),
 )  # fmt: skip
 target = st.sampled_from(["/a"] * 6 + ["/b"])
@@ -165,12 +170,13 @@ class Wait:
 @dataclasses.dataclass
 class Ask:
     """With what the application answers, without conditions and with them; meanwhile there may be
-    a purge."""
+    a purge. `ranged`: it knows Range."""
 
     request: Request
     plain: Response | None
     conditional: Response | None
     meanwhile: Purge | None
+    ranged: bool = False
 
 
 purges = st.builds(
@@ -188,6 +194,7 @@ asks = st.builds(
     weighted((plain, 15), (lost, 1)),
     weighted((not_modified, 8), (plain, 7), (lost, 1)),
     weighted((st.none(), 15), (purges, 1)),
+    st.booleans(),
 )
 unsafe = st.builds(
     lambda method, target, status, named: Ask(
@@ -223,7 +230,41 @@ posts = st.builds(
     ),
     weighted((st.none(), 7), (purges, 1)),
 )
-others = (st.builds(Wait, st.sampled_from(COUNTS)), 5), (purges, 1), (unsafe, 1), (posts, 2)
+parts = st.builds(
+    Ask,
+    st.builds(
+        Request,
+        st.just("GET"),
+        st.just("/c"),
+        fields(weighted((st.just([]), 1), (ranges, 4)), maybe("x-a", "1", "2")),
+    ),
+    st.builds(
+        Response,
+        st.sampled_from([200] * 9 + [500]),
+        fields(
+            st.just([("cache-control", ("max-age=", Lasts(3)))]),
+            weighted(
+                (maybe("etag", '"a"', '"a"', '"a"', '"b"', 'W/"a"', of=1), 3),
+                (maybe("last-modified", Date(-40), Date(-80), of=1), 1),
+                (st.just([]), 1),
+            ),
+            maybe("vary", "x-a", "x-b"),
+            maybe("cache-tag", "t", "u"),
+            maybe("x-kept", "1", "2"),
+        ),
+        st.just("content"),
+    ),
+    weighted((not_modified, 1), (plain, 1)),
+    weighted((st.none(), 7), (purges, 1)),
+    weighted((st.just(True), 6), (st.just(False), 1)),
+)
+others = (
+    (st.builds(Wait, st.sampled_from(COUNTS)), 5),
+    (purges, 1),
+    (unsafe, 1),
+    (posts, 2),
+    (parts, 5),
+)
 steps = st.lists(
     weighted((asks, 12), *others),
     min_size=4,
@@ -250,7 +291,13 @@ class Application:
             response = self.ask.conditional
         if self.ask.meanwhile:
             self.during(self.ask.meanwhile)
-        return response
+        return in_ranges(fields, response) if self.ask.ranged else response
+
+
+def content_of(fields, serial):
+    """As different as its validators say."""
+    seed = [*lines(fields, "etag"), *lines(fields, "last-modified"), serial][0]
+    return "".join(chr(97 + zlib.crc32(f"{seed} {i}".encode()) % 26) for i in range(10))
 
 
 def rendered(message, now, unit, slack, **extra):
@@ -290,7 +337,10 @@ class Play:
         if isinstance(message, Response):
             self.serial += 1
             extra = {"x-serial": str(self.serial)}
-        return rendered(message, now, self.unit, self.slack, **extra)
+        found = rendered(message, now, self.unit, self.slack, **extra)
+        if extra and message.body:
+            found.body = content_of(found.fields, self.serial)
+        return found
 
     def step(self, step):
         if isinstance(step, Wait):
@@ -302,7 +352,8 @@ class Play:
             self.exchange(step, self.cache.now())
 
     def exchange(self, ask, now):
-        ask = Ask(*(self.rendered(m, now) for m in (ask.request, ask.plain, ask.conditional)), ask.meanwhile)  # fmt: skip
+        messages = (self.rendered(m, now) for m in (ask.request, ask.plain, ask.conditional))
+        ask = Ask(*messages, ask.meanwhile, ask.ranged)
         if ask.request.method == "HEAD":
             ask = self.head_or_get(ask, now)
         during = lambda purge: self.model.purge(purge.kind, purge.soft, purge.text)  # noqa: E731

@@ -86,10 +86,12 @@ class Steps:
         return got, age, seen
 
     def answer(self, ask, outcome, seen):
-        _, _, whole, etag, modified = outcome
+        _, _, whole, etag, modified, rest, condition = outcome
         fields = [f for f in ask.request.fields if f[0] not in CONDITIONS or whole == "0"]
         fields += [("if-none-match", etag)] if etag else []
         fields += [("if-modified-since", modified)] if modified else []
+        fields += [("range", f"bytes={rest}-")] if rest != "0" else []
+        fields += [("if-range", condition)] if rest != "0" and condition else []
         application = Application(ask, lambda p: self.purge(p.kind, p.soft, p.text))
         response = application(fields)
         seen += application.seen
@@ -198,7 +200,7 @@ class Served:
             return [response.status, fields, response.body]
 
         purge = ask.meanwhile and [ask.meanwhile.kind, ask.meanwhile.soft, self.here(ask.meanwhile.text)]  # fmt: skip
-        return json.dumps([answer(ask.plain), answer(ask.conditional), purge])
+        return json.dumps([answer(ask.plain), answer(ask.conditional), purge, ask.ranged])
 
     def exchange(self, ask):
         with self.client() as client:

@@ -198,7 +198,8 @@ static bool is_answered_by_part(struct lookup *l, struct zq_entry *part)
         zq_part_answers(part, l->request->fields))
         return true;
     l->forward = ZQ_FORWARD_PARTIAL;
-    l->part = part;
+    if (l->part == NULL)
+        l->part = part; /* the newest (RFC 9111 4) */
     return false;
 }
 

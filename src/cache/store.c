@@ -306,8 +306,8 @@ struct zq_entry *zq_store_find_part(const struct zq_entry *fill)
     for (; slot != NULL && n != &slot->variants && found == NULL; n = n->next) {
         struct zq_entry *other = ZQ_CONTAINER(n, struct zq_entry, link);
         if (zq_entry_is_part(other) && replaces(fill, other) &&
-            zq_purge_effect(other) == ZQ_PURGE_NONE)
-            found = other;
+            zq_purge_effect(other) != ZQ_PURGE_HARD)
+            found = other; /* where it was purged softly, a strong validator confirms it */
     }
     if (found != NULL)
         zq_entry_ref(found);

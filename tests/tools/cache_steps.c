@@ -10,7 +10,8 @@
  *
  *   fetching                                                  after `refresh`            → fetch …
  *
- *   fetch FORWARD WHOLE ETAG LAST_MODIFIED   the application is called; with these validators
+ *   fetch FORWARD WHOLE ETAG LAST_MODIFIED REST IF_RANGE   the application is called; with these
+ *                                            validators, and for what a part lacks from REST on
  *   hit, refresh, got STATUS AGE BODY NAME:VALUE…     what the client gets; refresh: and a fetch in
  *                                            the background is to be answered
  *
@@ -168,6 +169,8 @@ static void print_fetch(enum zq_cache_forward forward)
     printf("fetch%c%s%c%d", SEPARATOR, zq_cache_forward_word(forward), SEPARATOR, now.writer.whole);
     print_slice(now.writer.etag);
     print_slice(now.writer.last_modified);
+    printf("%c%llu", SEPARATOR, (unsigned long long)now.writer.rest);
+    print_slice(now.writer.if_range);
     putchar('\n');
 }
 
