@@ -117,6 +117,12 @@ struct zq_entry {
 };
 #define ZQ_ENTRY_MAGIC 0x5a51454eu
 
+static inline struct zq_entry *zq_entry_of(const struct zq_writer *writer)
+{
+    ZQ_CHECK(writer->entry, ZQ_ENTRY_MAGIC);
+    return writer->entry;
+}
+
 /* May a new request be answered with it? Shard locked. */
 static inline bool zq_entry_is_fresh(const struct zq_entry *entry, int64_t now_ms)
 {
