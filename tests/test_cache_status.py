@@ -101,10 +101,14 @@ def test_overload_is_a_rejection_and_no_forwarding(tmp_path):
         assert " reject" in line
 
 
-def test_a_worker_that_dies_and_one_that_is_late():
+def test_a_worker_that_is_late():
     with serve("basic:app", "--timeout-response=1s") as server:
-        late = server.get(page("Cache-Control: max-age=60"), headers={"X-Sleep": "5"})
+        late = server.get(page("Cache-Control: max-age=60"), headers={"X-Sleep": "10"})
         assert (late.status, status_of(late)) == (504, "zq; fwd=uri-miss; detail=app")
+
+
+def test_a_worker_that_dies():
+    with serve("basic:app") as server:
         dead = server.get(page("Cache-Control: max-age=60"), headers={"X-Die": "1"})
         assert (dead.status, status_of(dead)) == (502, "zq; fwd=uri-miss; detail=app")
 
