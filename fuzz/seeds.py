@@ -253,6 +253,18 @@ def route():
         b"GET /<path:p>\nGET /<float:f>/x\nGET /<uuid:u>/x\nGET,PUT /<a>/x\nHEAD /<z>/x\n\n"
         b"GET /1.5/x\nGET /0123abcd-0123-abcd-0123-0123456789ab/x\nPUT /q/x\nGET /q/y\nGET /;/x\n"
     )
+    yield (
+        b"GET /<int(min=3,max=120):a>\nGET /<str(length=2):a>\nGET /<slug:a>\nGET /<any(a,ab,json):a>\n"
+        b"GET /<chars(a-f.,maxlength=4):a>\nGET /<int(signed,min=-5):a>\nGET /<float(signed):a>\n"
+        b"GET /<uuid(lower):a>\nGET /x/<path(minlength=0):a>\nGET /<float(loose):a>.csv\n\n"
+        b"GET /120\nGET /ab\nGET /a-b\nGET /json\nGET /a.f\nGET /-5\nGET /-1.5\nGET /x/\nGET /1.csv\n"
+        b"GET /0123abcd-0123-abcd-0123-0123456789ab\n"
+    )
+    yield (
+        b"GET /<uuid(loose):a>/<int(length=4):b>\nGET /<str(minlength=0):a>\nGET /<int(max=999999999999999999):a>\n"
+        b"GET /<int(min=2,max=1):a>\nGET /<any(a,,b):a>\nGET /<chars(b-a):a>\nGET /<slug(:a>\n\n"
+        b"GET /0123abcd0123abcd-01230123456789ab/2024\nGET /\nGET /1000000000000000000\nGET /18446744073709551617\n"
+    )
     yield b"GET /<a><b>\nGET <\nGET /<int:>\nGET /\n\nGET /\nGET *\nGET /.\n"
 
 

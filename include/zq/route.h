@@ -7,13 +7,23 @@
  * A pattern is a path with typed parameters: `/company/<int:id>/<name>.json`. A segment holds at
  * most one, with literal bytes before and behind it:
  *
- *   <name>, <str:name>  one or more bytes        <uuid:name>  8-4-4-4-12 hexadecimal digits
- *   <int:name>          decimal digits           <path:name>  what is left of the path, with its
- *   <float:name>        digits, a point, digits               slashes; only at the pattern's end
+ *   <name>, <str:name>  one or more bytes        <uuid:name>     8-4-4-4-12 hexadecimal digits
+ *   <int:name>          decimal digits           <slug:name>     letters, digits, `-` and `_`
+ *   <float:name>        digits, a point, digits  <any(a,b):name> one of these
+ *   <chars(a-z.):name>  one or more of these     <path:name>     what is left of the path, with its
+ *                                                                slashes; only at the pattern's end
+ *
+ * A type may be narrowed, or opened, by arguments: `<int(min=1,max=99):day>`.
+ *
+ *   length=, minlength=, maxlength=  bytes; all but any, float and uuid. minlength=0: may be empty
+ *   min=, max=                       the value of an int, of up to 18 digits
+ *   signed                           an int or a float may begin with `-`
+ *   lower                            no capitals in a uuid
+ *   loose                            a float may lack point and fraction, a uuid any of its dashes
  *
  * Segment by segment from the left: a literal before a parameter; among parameters the one with
- * more literal bytes around it, then int, float and uuid before str before path. Where a choice
- * leads to no route, the next is tried.
+ * more literal bytes around it, then by type in the order of ZQ_ROUTE_TYPES, then the one with
+ * arguments, but a path behind all others. Where a choice leads to no route, the next is tried.
  *
  * Only a path that normalisation leaves unchanged is matched, as raw bytes: it begins with `/`, and
  * has no escape, no `;` or `\`, no dot segment and no empty segment but the last. Every other path
@@ -76,13 +86,22 @@ bool zq_route_answers(struct zq_slice methods, struct zq_slice method);
 
 /* ---- the tree ---- */
 
+/*    type, word, the arguments that it takes: as src/base/route_piece.c has them */
+#define ZQ_ROUTE_TYPES(X)                                                                          \
+    X(ANY, "any", ITEMS)                                                                           \
+    X(INT, "int", LENGTH | VALUE | SIGNED)                                                         \
+    X(FLOAT, "float", SIGNED | LOOSE)                                                              \
+    X(UUID, "uuid", LOWER | LOOSE)                                                                 \
+    X(CHARS, "chars", SET | LENGTH)                                                                \
+    X(SLUG, "slug", LENGTH)                                                                        \
+    X(STR, "str", LENGTH)                                                                          \
+    X(PATH, "path", LENGTH)
+
 enum zq_route_type {
-    ZQ_ROUTE_INT,
-    ZQ_ROUTE_FLOAT,
-    ZQ_ROUTE_UUID,
-    ZQ_ROUTE_STR,
-    ZQ_ROUTE_PATH,
-    ZQ_ROUTE_LITERAL /* no parameter */
+#define X(name, word, takes) ZQ_ROUTE_##name,
+    ZQ_ROUTE_TYPES(X)
+#undef X
+        ZQ_ROUTE_LITERAL /* no parameter */
 };
 
 struct zq_route_parameter {
@@ -116,9 +135,18 @@ bool zq_route_tree_match(const struct zq_route_tree *tree, struct zq_slice path,
 
 /* Takes a segment off a path or a pattern behind its first `/`; false at the end. */
 bool zq_route_segment(struct zq_slice *rest, struct zq_slice *segment);
+/* What a parameter's arguments say, or what holds without them. */
+struct zq_route_bounds {
+    uint64_t min_length, max_length; /* bytes */
+    int64_t min, max;                /* of an INT */
+    bool is_signed, is_lower, is_loose;
+    uint64_t set[2]; /* of CHARS and SLUG: a bit for each byte of ASCII */
+};
 struct zq_route_piece {
     enum zq_route_type type;
     struct zq_slice prefix, name, suffix; /* a LITERAL is all prefix */
+    struct zq_slice arguments;            /* as they are written; empty: none */
+    struct zq_route_bounds bounds;
 };
 /* A pattern's segment; NULL or its fault. */
 const char *zq_route_piece(struct zq_slice segment, struct zq_route_piece *out);

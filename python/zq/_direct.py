@@ -14,6 +14,7 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from zq._cached import DIRECT, RULE, Rule, name_of
+from zq._converters import Converter
 from zq._paths import Pattern
 
 try:
@@ -26,10 +27,13 @@ Answer = tuple[int, Fields, bytes]  # status, fields, body
 
 _TYPES: dict[type, str] = {str: "str", int: "int", float: "float", uuid.UUID: "uuid"}
 _CONVERTED: dict[str, type] = {
-    "str": str,
+    "any": str,
     "int": int,
     "float": float,
     "uuid": uuid.UUID,
+    "chars": str,
+    "slug": str,
+    "str": str,
     "path": str,
 }
 _INT = re.compile(r"[+-]?[0-9]{1,1000}")
@@ -53,8 +57,10 @@ def simple_json(
     function is all that runs. Whoever can reach the server can call it.
 
     `path` is literal but for its parameters: `<name>`, `<int:name>`, `<float:name>`, `<uuid:name>`,
-    `<path:name>` (the rest); a bare `<name>` takes its type from the annotation. A path of another
-    type, or one with escapes, is not this route's: the application gets it. GET answers HEAD, too.
+    `<slug:name>`, `<any(a,b):name>`, `<path:name>` (the rest); a bare `<name>` takes its type from
+    the annotation. `<int(min=1,max=99):name>` and `<str(length=2):name>` bound them. A path of
+    another type, or one with escapes, is not this route's: the application gets it. GET answers
+    HEAD, too.
 
     The other parameters come from the query: int, float, bool, str, uuid.UUID, one of these or
     None, `list[…]` of one for what may be repeated (else the last one counts); those without a
@@ -143,6 +149,7 @@ _READERS: dict[Any, Callable[[str], Any]] = {
     uuid.UUID: read_uuid,
     inspect.Parameter.empty: str,
 }
+_PATH_READERS = _READERS | {uuid.UUID: uuid.UUID}  # its form was looked at already
 
 
 def _without_none(annotation: Any) -> Any:
@@ -197,7 +204,7 @@ class DirectRoute:
             self.rule = dataclasses.replace(self.rule, query=names)  # it looks at no others
         self.pattern = self._typed(pattern, signature, name)
         self.read = {
-            segment.name: _READERS[_CONVERTED[segment.converter]]
+            segment.name: _PATH_READERS[_CONVERTED[segment.converter.name]]
             for segment in self.pattern.segments
             if segment.converter
         }
@@ -214,10 +221,10 @@ class DirectRoute:
                 kind = _without_none(parameter.annotation)
                 expected = _TYPES.get(kind)
                 if kind is parameter.empty:
-                    expected = segment.converter
-                elif segment.converter == "str" and expected:
-                    segment = segment._replace(converter=expected)
-                if _CONVERTED[segment.converter] is not _CONVERTED.get(expected or ""):
+                    expected = segment.converter.name
+                elif segment.converter == Converter("str") and expected:
+                    segment = segment._replace(converter=Converter(expected))
+                if _CONVERTED[segment.converter.name] is not _CONVERTED.get(expected or ""):
                     raise TypeError(
                         f"{name}: the path gives {segment}, the parameter wants {kind!r}"
                     )

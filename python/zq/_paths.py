@@ -2,8 +2,10 @@
 
 A pattern is a path with typed parameters, `/company/<int:id>/<name>.json`. A segment holds at most
 one: `<name>` or `<str:name>` is one or more bytes of it, `<int:name>` digits, `<float:name>` digits,
-a point and digits, `<uuid:name>` 8-4-4-4-12 hexadecimal digits; `<path:name>`, at the end, is all
-that is left, slashes and all. Everything else is literal, and case counts.
+a point and digits, `<uuid:name>` 8-4-4-4-12 hexadecimal digits, `<slug:name>` letters, digits, `-`
+and `_`, `<chars(a-z.):name>` bytes of a set, `<any(a,b):name>` one of several; `<path:name>`, at the
+end, is all that is left, slashes and all. Arguments narrow or open a type (zq/route.h has them):
+`<int(min=1,max=99):day>`. Everything else is literal, and case counts.
 
 Only plain paths are matched: without escapes, `;`, `\\`, dot segments, or empty segments but the
 last. All others are the application's.
@@ -11,18 +13,11 @@ last. All others are the application's.
 
 import re
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-_UUID = "[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
-CONVERTERS = {  # in the order of preference: what it matches, an example
-    "int": ("[0-9]{1,1000}", "1"),
-    "float": (r"[0-9]{1,1000}\.[0-9]{1,1000}", "1.5"),
-    "uuid": (_UUID, "00000000-0000-0000-0000-000000000000"),
-    "str": ("[^/]+", "a"),
-    "path": (".+", "a/b"),
-}
-_RANK = {"int": 1, "float": 1, "uuid": 1, "str": 2, "path": 3}
-_PARAMETER = re.compile(r"<(?:([a-z]+):)?([A-Za-z_][A-Za-z0-9_]*)>")
+from zq._converters import Converter
+
+_PARAMETER = re.compile(r"<(?:([a-z]+)(?:\(([^()]*)\))?:)?([A-Za-z_][A-Za-z0-9_]*)>")
 _LITERAL = re.compile(r"[!$&'()*+,\-.0-9:=@A-Z_a-z~]*")  # RFC 3986 3.3, without escapes and `;`
 _PARAMETERS_MAX = 16  # ZQ_ROUTE_PARAMETERS_MAX, ZQ_ROUTE_PATTERN_MAX
 _PATTERN_MAX = 2048
@@ -32,27 +27,27 @@ class Segment(NamedTuple):
     """`prefix`, a parameter, `suffix`; a literal is all prefix and has no converter."""
 
     prefix: str
-    converter: str | None = None
+    converter: Converter | None = None
     name: str = ""
     suffix: str = ""
 
     def __str__(self) -> str:
         if self.converter is None:
             return self.prefix
-        kind = "" if self.converter == "str" else f"{self.converter}:"
+        kind = "" if str(self.converter) == "str" else f"{self.converter}:"
         return f"{self.prefix}<{kind}{self.name}>{self.suffix}"
 
     @property
-    def rank(self) -> tuple[int, int, int]:
-        """Smaller is better: literals, then who has more literal bytes, then the narrower type."""
-        if self.converter is None:
-            return 0, 0, 0
-        return 1, -len(self.prefix + self.suffix), _RANK[self.converter]
+    def is_path(self) -> bool:
+        return self.converter is not None and self.converter.name == "path"
 
     @property
-    def example(self) -> str:
-        middle = CONVERTERS[self.converter][1] if self.converter else ""
-        return self.prefix + middle + self.suffix
+    def rank(self) -> tuple[Any, ...]:
+        """Smaller is better: literals, then who has more literal bytes, then the better converter."""
+        if self.converter is None:
+            return (0,)
+        around = len(self.prefix + self.suffix)
+        return 1 + self.is_path, -around, *self.converter.rank, self.prefix, self.suffix
 
     def value(self, text: str) -> str | None:
         """The parameter's, or None if `text` is not matched."""
@@ -60,10 +55,46 @@ class Segment(NamedTuple):
             return "" if text == self.prefix else None
         end = len(text) - len(self.suffix)
         middle = text[len(self.prefix) : end]
-        if end <= len(self.prefix) or self.prefix + middle + self.suffix != text:
+        if end < len(self.prefix) or self.prefix + middle + self.suffix != text:
             return None
-        pattern = CONVERTERS[self.converter][0]
-        return middle if re.fullmatch(pattern, middle, re.DOTALL) else None
+        return middle if self.converter.takes(middle) else None
+
+    def overlaps(self, other: "Segment") -> bool:
+        """Whether a text may be matched by both: False only if there is none. No <path:…>."""
+        for one, two in ((self, other), (other, self)):
+            if one.converter is None or one.converter.items:
+                items = one.converter.items if one.converter else ("",)
+                texts = (one.prefix + item + one.suffix for item in items)
+                return any(two.value(text) is not None for text in texts)
+        assert self.converter is not None and other.converter is not None
+        return (
+            _one_begins(self.prefix, other.prefix)
+            and _one_begins(self.suffix[::-1], other.suffix[::-1])
+            and _meet(self._lengths, other._lengths)
+            and self._required <= other._alphabet
+            and other._required <= self._alphabet
+            and (
+                self._around != other._around
+                or _meet(self.converter.values, other.converter.values)
+            )
+        )
+
+    @property
+    def _around(self):
+        return self.prefix, self.suffix
+
+    @property
+    def _lengths(self):
+        around = len(self.prefix + self.suffix)
+        return self.converter.lengths[0] + around, self.converter.lengths[1] + around
+
+    @property
+    def _alphabet(self):
+        return self.converter.alphabet | set(self.prefix + self.suffix)
+
+    @property
+    def _required(self):
+        return self.converter.required | set(self.prefix + self.suffix)
 
 
 class Pattern:
@@ -81,16 +112,18 @@ class Pattern:
             raise ValueError(f"{path} names a parameter twice")
         if len(self.names) > _PARAMETERS_MAX:
             raise ValueError(f"{path} has more than {_PARAMETERS_MAX} parameters")
-        if any(segment.converter == "path" for segment in self.segments[:-1]):
+        if any(segment.is_path for segment in self.segments[:-1]):
             raise ValueError(f"{path}: <path:…> comes last")
-        if not is_plain(self.example()):
+        literals = [segment.prefix for segment in self.segments if segment.converter is None]
+        empty = any(segment == Segment("") for segment in self.segments[:-1])
+        if empty or "." in literals or ".." in literals:
             raise ValueError(f"{path} has a dot segment or an empty one")
 
     def __str__(self) -> str:
         return "/" + "/".join(map(str, self.segments))
 
     @property
-    def rank(self) -> list[tuple[int, int, int]]:
+    def rank(self) -> list[tuple[Any, ...]]:
         """Of those that match a path, the one with the smallest is meant."""
         return [segment.rank for segment in self.segments]
 
@@ -104,8 +137,8 @@ class Pattern:
         if not is_plain(path):
             return None
         texts = path[1:].split("/")
-        if self.segments[-1].converter == "path":
-            head = len(self.segments) - 1
+        head = len(self.segments) - 1
+        if self.segments[-1].is_path and len(texts) > head:
             texts = [*texts[:head], "/".join(texts[head:])]
         if len(texts) != len(self.segments):
             return None
@@ -114,14 +147,17 @@ class Pattern:
             return None
         return {s.name: v for s, v in zip(self.segments, values, strict=True) if s.converter}
 
-    def example(self) -> str:
-        return "/" + "/".join(segment.example for segment in self.segments)
-
-    def common(self, other: "Pattern") -> str | None:
-        """A path that both match, with as many literals as there can be; None if there is none."""
-        found = _common(self.segments, other.segments)
-        both = found and self.match(found) is not None and other.match(found) is not None
-        return found if both else None
+    def overlaps(self, other: "Pattern") -> bool:
+        """Whether a path may be matched by both: False only if there is none."""
+        ours, theirs = self.segments, other.segments
+        for i, (mine, yours) in enumerate(zip(ours, theirs, strict=False)):
+            if mine.is_path:
+                return _rest_overlaps(mine, theirs[i:])
+            if yours.is_path:
+                return _rest_overlaps(yours, ours[i:])
+            if not mine.overlaps(yours):
+                return False
+        return len(ours) == len(theirs)
 
 
 def is_plain(path: str) -> bool:
@@ -150,32 +186,23 @@ def _segment(text: str) -> Segment:
         raise ValueError(f"`{text}` has characters that a path would escape, or is no parameter")
     if match is None:
         return Segment(prefix)
-    converter = match[1] or "str"
-    if converter not in CONVERTERS:
-        raise ValueError(f"`{text}`: there is no converter {converter!r}")
-    if converter == "path" and suffix:
+    converter = Converter(match[1] or "str", match[2] or "")
+    if match[2] == "":
+        raise ValueError(f"`{text}` has no arguments in its parentheses")
+    if converter.name == "path" and suffix:
         raise ValueError(f"`{text}`: <path:…> comes last")
-    return Segment(prefix, converter, match[2], suffix)
+    return Segment(prefix, converter, match[3], suffix)
 
 
-def _common(ours: tuple[Segment, ...], theirs: tuple[Segment, ...]) -> str | None:
-    if not ours or not theirs:
-        return "" if not ours and not theirs else None
-    for path, others in ((ours[0], theirs), (theirs[0], ours)):
-        if path.converter == "path":
-            rest = "/".join(segment.example for segment in others)
-            return "/" + rest if path.value(rest) is not None else "/" + path.example
-    first = _common_text(ours[0], theirs[0])
-    rest = _common(ours[1:], theirs[1:]) if first is not None else None
-    return None if rest is None else f"/{first}{rest}"
+def _rest_overlaps(path: Segment, rest: tuple[Segment, ...]) -> bool:
+    if all(segment.converter is None for segment in rest):
+        return path.value("/".join(segment.prefix for segment in rest)) is not None
+    return _one_begins(path.prefix, rest[0].prefix)
 
 
-def _common_text(a: Segment, b: Segment) -> str | None:
-    middle = min((a, b), key=lambda s: _RANK.get(s.converter or "", 0))
-    mixed = Segment(
-        max(a.prefix, b.prefix, key=len), middle.converter, "", max(a.suffix, b.suffix, key=len)
-    )
-    for text in (mixed.example, a.example, b.example):
-        if a.value(text) is not None and b.value(text) is not None:
-            return text
-    return None
+def _one_begins(a: str, b: str) -> bool:
+    return a.startswith(b) or b.startswith(a)
+
+
+def _meet(a: tuple[int, int], b: tuple[int, int]) -> bool:
+    return a[0] <= b[1] and b[0] <= a[1]

@@ -6,13 +6,14 @@ hands to its bridge.
 """
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
+from zq._approutes import AppRoute, UrlMap
 from zq._cached import Rule, name_of
 from zq._direct import direct_routes
 from zq._static import RouteError, static_routes
-from zq._urlmaps import AppRoute, UrlMap, read
+from zq._urlmaps import read
 
 KINDS = ("cached", "direct", "static")  # in the order of ZQ_ROUTE_KINDS in zq/route.h
 _ROUTES_MAX = 4096  # ZQ_WIRE_ROUTES_MAX
@@ -89,7 +90,9 @@ class Survey:
         ]
         _refuse_conflicts(self.found)
         shapes = {each.source.pattern.shape: each.kind for each in self.found}
-        self.found += [self._classify(route, shapes) for route in self.map.routes]
+        why = {route: self._why_not(route, shapes) for route in self.map.routes}
+        self._refuse_intruders(why)
+        self.found += [_found(route, why[route]) for route in self.map.routes]
 
     def _put_later_ones_in(self) -> None:
         """cached_route above the framework's decorator: what it made is what should be called."""
@@ -98,20 +101,12 @@ class Survey:
             wrapped = route.wrapped_later()
             if wrapped is None or id(wrapped) in views:
                 continue  # the bare view was meant, as another route has the decorated one
-            if not self.map.replace(route, wrapped):
+            if not route.map.replace(route, wrapped):
                 raise RouteError(
                     f"cached_route stands above the route decorator of {name_of(route.view)}, which "
-                    f"{self.map.framework} has taken already: put it below"
+                    f"{route.map.framework} has taken already: put it below"
                 )
             route.view = wrapped
-
-    def _classify(self, route: AppRoute, shapes: dict[str, str]) -> Found:
-        methods = tuple(m for m in route.methods or ("*",) if m != "HEAD" or route.methods == (m,))
-        why = self._why_not(route, shapes)
-        if why is not None:
-            return Found("app", route.path, methods, None, why, route)
-        shapes[route.pattern.shape] = "cached"
-        return Found("cached", str(route.pattern), ("GET",), route.rule, route.why, route)
 
     def _why_not(self, route: AppRoute, shapes: dict[str, str]) -> str | None:
         """Why a route is not declared, or None if it is."""
@@ -123,24 +118,41 @@ class Survey:
             return "decorated, but does not answer GET"
         if route.pattern.shape in shapes:
             return f"a {shapes[route.pattern.shape]} route has the same pattern"
-        if route.rule.has_key_rule:
-            other = self._intruder(route)
-            if other is not None:
-                return f"its key rule would hold for {other}, too"
+        shapes[route.pattern.shape] = "cached"
         return None
 
-    def _intruder(self, route: AppRoute) -> str | None:
-        """The path of a route that gets requests which this one's pattern matches: a key rule takes
-        parameters and cookies out of them, which is for this view alone."""
-        paths = [route.pattern.example()]
+    def _refuse_intruders(self, why: dict[AppRoute, str | None]) -> None:
+        """A key rule takes parameters and cookies out of a request, which is for its own view alone.
+        So it is refused where another route may get what its pattern takes, and the front would not
+        prefer that one, too. Repeated, since the front does not know of what is refused."""
+        ruled = [r for r in self.map.routes if why[r] is None and r.rule.has_key_rule]
+        intruders = {route: list(self._intruders(route)) for route in ruled}
+        found = True
+        while found:
+            found = False
+            for route in ruled:
+                for other in intruders[route] if why[route] is None else []:
+                    if why[other] is None and other.pattern.rank < route.pattern.rank:
+                        continue
+                    would = "would" if other.pattern else "could"
+                    why[route] = f"its key rule {would} hold for {other.path}, too"
+                    found = True
+                    break
+
+    def _intruders(self, route: AppRoute) -> Iterator[AppRoute]:
+        """Those that the framework asks before a route, for paths that its pattern takes."""
         for other in self.map.routes:
-            if other is not route and other.pattern is not None and other.answers_get:
-                paths.append(route.pattern.common(other.pattern))
-        for path in filter(None, paths):
-            owner = self.map.owner(path)
-            if owner is not None and owner is not route and owner.rule != route.rule:
-                return owner.path
-        return None
+            if other is route:
+                return
+            if other.is_asked and other.rule != route.rule and other.reach.overlaps(route.pattern):
+                yield other
+
+
+def _found(route: AppRoute, why: str | None) -> Found:
+    methods = tuple(m for m in route.methods or ("*",) if m != "HEAD" or route.methods == (m,))
+    if why is not None:
+        return Found("app", route.path, methods, None, why, route)
+    return Found("cached", str(route.pattern), ("GET",), route.rule, route.why, route)
 
 
 def _refuse_conflicts(found: list[Found]) -> None:

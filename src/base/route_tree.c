@@ -123,7 +123,11 @@ static int rank(const struct zq_route_piece *a, const struct zq_route_piece *b)
         return around_a > around_b ? -1 : 1;
     if (a->type != b->type)
         return a->type < b->type ? -1 : 1;
-    int order = compare(a->prefix, b->prefix);
+    if ((a->arguments.n > 0) != (b->arguments.n > 0))
+        return a->arguments.n > 0 ? -1 : 1;
+    int order = compare(a->arguments, b->arguments);
+    if (order == 0)
+        order = compare(a->prefix, b->prefix);
     return order != 0 ? order : compare(a->suffix, b->suffix);
 }
 

@@ -99,6 +99,86 @@ static void types_are_strict(void **state)
     zq_route_tree_free(tree);
 }
 
+/* A pattern's one parameter is in its last segment. */
+static void assert_takes(const char *pattern, const char *text, bool expected)
+{
+    struct zq_route_piece piece;
+    struct zq_slice value;
+
+    assert_null(zq_route_piece(zq_slice_str(pattern), &piece));
+    if (zq_route_piece_takes(&piece, zq_slice_str(text), &value) != expected)
+        fail_msg("%s %s %s", pattern, expected ? "does not take" : "takes", text);
+}
+
+static void arguments_bound_a_type(void **state)
+{
+    static const struct {
+        const char *pattern, *takes[5], *not [7];
+    } cases[] = {
+        {"<str(length=2):x>", {"ab", "--"}, {"a", "abc", ""}},
+        {"<str(minlength=2,maxlength=3):x>", {"ab", "abc"}, {"a", "abcd"}},
+        {"<str(minlength=0):x>", {"", "a"}, {NULL}},
+        {"v<slug(maxlength=3):x>.js", {"vA-_.js", "v9.js"}, {"v.js", "vabcd.js", "va.b.js"}},
+        {"<chars(a-c.9-):x>", {"a.b", "c-9"}, {"d", "8", "a/b", ""}},
+        {"<chars(a):x>", {"a", "aaa"}, {"b", "A"}},
+        {"<any(a,ab,json):x>", {"a", "ab", "json"}, {"", "b", "a,ab", "jso", "abc", ","}},
+        {"v<any(1,12):x>2", {"v12", "v122"}, {"v1", "v2"}},
+        {"<int(min=3,max=120):x>",
+         {"3", "120", "0003"},
+         {"2", "121", "-3", "99999999999999999999"}},
+        {"<int(signed,min=-5,max=-2):x>", {"-5", "-2", "-02"}, {"-6", "-1", "5", "-", "--5"}},
+        {"<int(signed):x>", {"-0", "12"}, {"+1", "1-", "-"}},
+        {"<int(max=999999999999999999):x>",
+         {"999999999999999999"},
+         {"1000000000000000000", "18446744073709551617"}},
+        {"<int(length=4):x>", {"0012"}, {"12", "00012"}},
+        {"<float(signed):x>", {"-1.5", "1.5"}, {"1", "-1", "-.5", "1.5-"}},
+        {"<float(loose):x>", {"1", "1.5"}, {"1.", ".5", "-1", ""}},
+        {"<uuid(lower):x>",
+         {"0123abcd-0123-4567-89ab-0123456789ab"},
+         {"0123ABCD-0123-4567-89ab-0123456789ab", "0123abcd0123456789ab0123456789ab"}},
+        {"<uuid(loose):x>",
+         {"0123abcd0123456789ab0123456789AB", "0123abcd-0123456789ab-0123456789ab",
+          "0123abcd-0123-4567-89ab-0123456789ab"},
+         {"0123abcd--0123456789ab0123456789ab", "0123abcd0123456789ab0123456789a-b",
+          "0123abcd0123456789ab0123456789ab-"}},
+        {"<path(minlength=0):x>", {"", "a/b/"}, {NULL}},
+        {"<path(maxlength=3):x>", {"a/b"}, {"", "a/bc"}},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ZQ_ARRAY_SIZE(cases); i++) {
+        for (size_t j = 0; j < 5 && cases[i].takes[j] != NULL; j++)
+            assert_takes(cases[i].pattern, cases[i].takes[j], true);
+        for (size_t j = 0; j < 7 && cases[i].not [j] != NULL; j++)
+            assert_takes(cases[i].pattern, cases[i].not [j], false);
+    }
+}
+
+static void who_has_arguments_goes_first(void **state)
+{
+    static const char *const patterns[] = {"/a/<int:n>",           "/a/<int(min=5,max=9):n>",
+                                           "/a/<any(7,x):n>",      "/a/<slug:n>",
+                                           "/a/<chars(x-z):n>",    "/a/<str(length=3):n>",
+                                           "/a/<str:n>",           "/a/<path(minlength=0):n>",
+                                           "/a/<int(length=4):n>", NULL};
+    struct zq_route_tree *tree = tree_of(patterns);
+
+    (void)state;
+    assert_match(tree, "/a/7", "/a/<any(7,x):n>");
+    assert_match(tree, "/a/8", "/a/<int(min=5,max=9):n>");
+    assert_match(tree, "/a/12", "/a/<int:n>");
+    assert_match(tree, "/a/1234", "/a/<int(length=4):n>");
+    assert_match(tree, "/a/xyz", "/a/<chars(x-z):n>");
+    assert_match(tree, "/a/a-b", "/a/<slug:n>");
+    assert_match(tree, "/a/a.b", "/a/<str(length=3):n>");
+    assert_match(tree, "/a/a.bc", "/a/<str:n>");
+    assert_match(tree, "/a/", "/a/<path(minlength=0):n>");
+    assert_match(tree, "/a/b/c", "/a/<path(minlength=0):n>");
+    assert_match(tree, "/a", "");
+    zq_route_tree_free(tree);
+}
+
 /* Issue 4: 'a natively answered route matches only paths that normalisation leaves unchanged'. */
 static void only_plain_paths_match(void **state)
 {
@@ -194,6 +274,28 @@ static void faults_are_told(void **state)
         "/<a>/<a>",
         "/<path:a>/b",
         "/<path:a>.x",
+        "/<path(minlength=0):a>/b",
+        "/<int():a>",
+        "/<int(:a>",
+        "/<int(min=1:a>",
+        "/<any:a>",
+        "/<any():a>",
+        "/<any(a,,b):a>",
+        "/<chars:a>",
+        "/<chars(b-a):a>",
+        "/<chars(!):a>",
+        "/<chars(a-~):a>",
+        "/<chars(,length=1):a>",
+        "/<int(min=2,max=1):a>",
+        "/<str(minlength=2,maxlength=1):a>",
+        "/<str(min=1):a>",
+        "/<str(length=-1):a>",
+        "/<str(length=):a>",
+        "/<str(length=1,):a>",
+        "/<int(min=1000000000000000000):a>",
+        "/<int(lower):a>",
+        "/<uuid(signed):a>",
+        "/<float(min=1):a>",
         "/<a>/<b>/<c>/<d>/<e>/<f>/<g>/<h>/<i>/<j>/<k>/<l>/<m>/<n>/<o>/<p>/<q>",
     };
     struct zq_route_tree *tree = zq_route_tree_new();
@@ -234,6 +336,8 @@ int main(void)
         cmocka_unit_test(exact_before_pattern),
         cmocka_unit_test(a_choice_that_leads_nowhere_is_taken_back),
         cmocka_unit_test(types_are_strict),
+        cmocka_unit_test(arguments_bound_a_type),
+        cmocka_unit_test(who_has_arguments_goes_first),
         cmocka_unit_test(only_plain_paths_match),
         cmocka_unit_test(parameters_have_the_names_of_their_own_pattern),
         cmocka_unit_test(methods_choose_and_get_answers_head),
