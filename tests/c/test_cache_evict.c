@@ -394,6 +394,7 @@ static void random_operations(void **state)
     struct zq_cache *cache = zq_cache_new(SIZE);
     struct hand hands[HANDS] = {0};
     struct model model[KEYS] = {0};
+    uint64_t most = 0; /* used at any time: the last that were asked for may be small */
     unsigned hits = 0;
 
     for (int step = 0; step < STEPS; step++) {
@@ -417,14 +418,16 @@ static void random_operations(void **state)
             if (!is_fetched(hands, key))
                 rig_invalidate(cache, target_of(key));
         }
-        assert_true(zq_cache_used(cache) <= SIZE);
+        uint64_t used = zq_cache_used(cache);
+        assert_true(used <= SIZE);
+        most = used > most ? used : most;
     }
     for (int i = 0; i < HANDS; i++)
         if (hands[i].busy)
             end(&hands[i]);
     assert_true(hits > STEPS / 20);
     expect_count(cache);
-    assert_true(zq_cache_used(cache) > SIZE / 2);
+    assert_true(most > SIZE / 2);
     zq_cache_free(cache);
 }
 
