@@ -101,6 +101,32 @@ def test_overload_is_a_rejection_and_no_forwarding(tmp_path):
         assert " reject" in line
 
 
+def test_a_stale_response_instead_of_one_call_too_many(tmp_path):
+    """RFC 9111 4.2.4, RFC 9211 2.1: “it was not forwarded, and the response was obtained from the
+    cache” is a hit."""
+    gate = tmp_path / "gate"
+    options = ("--limit-concurrency=1", "--cache-grace=1h")
+    with serve("basic:app", *options) as server, server.client() as held:
+        target = page("Cache-Control: max-age=0", 'ETag: "a"', body="x")
+        server.get(target)
+        held.send_request(f"/hint?until={gate}")
+        assert held.head().status == 103
+        stale = server.get(target)
+        assert (stale.status, stale.body) == (200, b"x")
+        assert re.fullmatch("zq; hit; ttl=(0|-[0-9]+); detail=stale", status_of(stale))
+        gate.touch()
+        assert held.response().status == 200
+        wait_for(lambda: "/hint" in server.access_log, "the lines")
+        assert len(re.findall("GET /answer.* hit\\b", server.access_log)) == 1
+
+
+def test_only_if_cached_is_a_rejection_in_the_log():
+    with serve("basic:app", "--cache-request-directives=honour") as server:
+        response = server.get(page(), headers={"Cache-Control": "only-if-cached"})
+        assert (response.status, status_of(response)) == (504, "zq; detail=only-if-cached")
+        wait_for(lambda: re.search(" 504 .* reject", server.access_log), "the line")
+
+
 def test_a_worker_that_is_late():
     with serve("basic:app", "--timeout-response=1s") as server:
         late = server.get(page("Cache-Control: max-age=60"), headers={"X-Sleep": "10"})

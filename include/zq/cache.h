@@ -387,7 +387,7 @@ void zq_cache_bypasses(struct zq_cache *cache, void (*each)(struct zq_slice text
     X(tags)             /* known */                                                                \
     X(bypass)           /* globs in force */                                                       \
     X(promoted)         /* keys */                                                                 \
-    X(demoted)          /* keys */                                                                 \
+    X(demoted)          /* keys; past their time, until others take their place */                 \
     X(sweeping)         /* purges that the sweep is not done with */                               \
     X(hits)                                                                                        \
     X(joined) /* answered by the fetch of another request */                                       \

@@ -39,6 +39,9 @@ static void call_application(struct serving *s, struct zq_writer *writer)
 {
     if (too_many_calls(s->thread->front) || too_many_connections(s)) {
         fetch_answer(s->thread, writer, 503);
+        /* A stale response will do, which nobody was asked for. */
+        if (zq_reader_state(&s->reader) != ZQ_READER_FAILED)
+            s->verdict = ZQ_CACHE_HIT;
         return;
     }
     s->fetch = fetch_start(s->thread, s->exchange, writer, s->choice);
@@ -294,7 +297,8 @@ void serve_fetch_ended(struct zq_exchange *exchange)
 /* By the front, or by the http room, which may do so while the content comes: 408, 413 … */
 static bool is_rejected(const struct serving *s, const struct zq_exchange *exchange)
 {
-    return s == NULL || s->rejected || exchange->end == ZQ_EXCHANGE_REFUSED ||
+    return s == NULL || s->rejected || s->verdict == ZQ_CACHE_NEVER ||
+           exchange->end == ZQ_EXCHANGE_REFUSED ||
            (exchange->end == ZQ_EXCHANGE_TIMED_OUT && exchange->status == 408);
 }
 
