@@ -185,7 +185,6 @@ install: build
 ## bench       compare with other servers, about 20 minutes (see bench/README.md)
 ## bench-quick the same in 3 minutes; bench-full: everything, hours, resumable
 ## bench-store the cache's store by itself: eviction, pauses, threads, memory; a minute
-## bench-growth ten minutes of all kinds of requests, and what memory did meanwhile
 ## bench-micro instruction counts; bench-micro-compare: against the merge base
 
 ## clean       remove what was built; build/venv and build/deps stay

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from html import escape
 
-from bench import charts
+from bench import charts, growth
 from bench.figures import Figure, Verdict, figures, ratio, verdicts
 from bench.results import Results, write
 from bench.stats import Interval
@@ -107,11 +107,17 @@ def _idle_table(found: list[Figure]) -> str:
 
 
 def _growth_table(found: list[Figure]) -> str:
-    head = ["contestant", "req/s", "PSS MiB, first quarter", "last quarter"]
+    """The goal is absolute: a process has at most 1 MiB more at the end."""
+    head = ["process", "private KiB, first quarter", "last quarter", "grown", "at most 1 MiB"]
     rows = []
     for f in found:
-        first, last = f.median("pss_first_kib"), f.median("pss_last_kib")
-        rows.append([f.title, f.failed or count(f.median("rps")), mib(first), mib(last)])
+        if f.failed:
+            rows.append([f.title, f"**failed**: {f.failed}", *[""] * (len(head) - 2)])
+            continue
+        for name, title in (("front", "front"), ("others", "super and one worker")):
+            first, last = f.median(f"{name}_first_kib"), f.median(f"{name}_last_kib")
+            held = "held" if last - first <= growth.GROWN_KIB else "**not held**"
+            rows.append([title, count(first), count(last), f"{last - first:+,.0f}", held])
     return table(head, rows)
 
 

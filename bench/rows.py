@@ -241,16 +241,16 @@ ROWS = (
     ),
     Row(
         "growth",
-        "ten minutes of load, memory watched",
-        ("zq",),
+        "ten minutes of all kinds of requests, memory watched",
+        ("zq-growth",),
         kind="growth",
-        app="raw",
-        routes=("/13",),
-        cache="cold",
+        app="growth",
+        routes=("/kept",),
         share="half",
+        conns=32,
         default=False,
         quick=(),
-        eligible=("zq",),
+        eligible=("zq-growth",),
     ),
 )
 

@@ -2,7 +2,6 @@
 #
 #   ONLY= CONTESTANTS= ROUTES= CONNS=   narrow what is measured (comma-separated)
 #   SECS= ROUNDS=                       how long, how often
-#   MINUTES=                            of bench-growth (10)
 #   A= B=                               the two directories of bench-compare
 #   RESULTS=                            the directory of bench-report and bench-readme (the newest)
 #   BASE=                               what bench-micro-compare compares with (the merge base)
@@ -18,7 +17,7 @@ BENCH_RUN    = $(PYTHON) -m bench run $(if $(ONLY),--only '$(ONLY)') $(if $(ROUT
 QUIET_GOALS += bench bench-% $(BENCH_C) $(BENCH_MICRO) $(BENCH_STORE) $O/libllhttp.a
 
 .PHONY: bench bench-quick bench-full bench-setup bench-compare bench-report bench-readme \
-        bench-store bench-growth bench-micro bench-micro-compare bench-requirements
+        bench-store bench-micro bench-micro-compare bench-requirements
 
 bench: bench-setup
 	$(BENCH_RUN) --fresh
@@ -38,9 +37,6 @@ bench-report:
 	@$(PYTHON) -m bench report $(RESULTS)
 bench-readme:
 	@$(PYTHON) -m bench readme $(RESULTS)
-
-bench-growth: bench-setup
-	@$(PYTHON) -m bench growth $(if $(MINUTES),--minutes '$(MINUTES)')
 
 bench-store:
 	@$(MAKE) --no-print-directory BUILD=release $(BENCH_STORE)

@@ -20,7 +20,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bench import contestants, generator, idle, machine, probe, process, stampede
+from bench import contestants, generator, growth, idle, machine, probe, process, stampede
 from bench.calls import Calls
 from bench.contestants import Running, Work
 from bench.rows import Case, Options
@@ -204,7 +204,7 @@ class CaseRunner:
                 )
 
     def _warm_up(self, arm: Arm) -> None:
-        if self.row.kind == "load" or self.row.kind == "growth":
+        if self.row.kind == "load":
             load = generator.wrk(
                 arm.running.port, self.row, self.case.route, WARM_UP_S, self.placement.generator
             )
@@ -383,37 +383,9 @@ class CaseRunner:
             arm.records.append({"round": turn, "position": 0} | found)
 
     def _growth(self, arm: Arm) -> None:
-        """PSS every few seconds under load: the first and the last quarter's medians."""
-        seconds = self.options.secs or 600.0
-        series, over = [], threading.Event()
-
-        def watch() -> None:
-            while not over.wait(max(0.1, seconds / 120)):
-                series.append(process.memory_kib(arm.running.pids())["pss_kib"])
-
-        thread = threading.Thread(target=watch, daemon=True)
-        thread.start()
-        load = generator.wrk(
-            arm.running.port, self.row, self.case.route, seconds, self.placement.generator
-        )
-        over.set()
-        thread.join(10)
-        if load.errors:
-            raise Wrong(f"errors: {load.errors}")
-        quarter = max(1, len(series) // 4)
-        first, last = sorted(series[:quarter]), sorted(series[-quarter:])
-        arm.records.append(
-            {
-                "round": 0,
-                "position": 0,
-                "requests": load.requests,
-                "seconds": load.seconds,
-                "rps": load.rps,
-                "pss_first_kib": first[len(first) // 2],
-                "pss_last_kib": last[len(last) // 2],
-                "pss_series_kib": series,
-            }
-        )
+        found = growth.measure(arm.running, self.row.conns, self.options.secs or 600.0)
+        self.raw(f"{self.case.slug}-{arm.name}-0", found.pop("raw"))
+        arm.records.append({"round": 0, "position": 0} | found)
 
     # ---- after ----
 

@@ -537,13 +537,9 @@ def test_figures_without_a_contestant_are_empty():
 # ---- growth ----
 
 
-def memory_of(values):
-    return [{"second": 5.0 * i, "front_kib": v} for i, v in enumerate(values)]
-
-
 def test_growth_is_between_the_quarters_of_what_follows_the_settling():
-    assert growth.growth(memory_of([1, 5, *range(100, 108)]), "front_kib") == (100.5, 106.5)
+    assert growth.quarters([1, 5, *range(100, 108)]) == (100.5, 106.5)
 
 
 def test_a_cache_that_fills_is_no_growth():
-    assert growth.growth(memory_of([*range(20), *[20] * 80]), "front_kib") == (20, 20)
+    assert growth.quarters([*range(20), *[20] * 80]) == (20, 20)
