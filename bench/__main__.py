@@ -1,4 +1,4 @@
-"""The command line: `python3 -m bench run|report|compare|readme|micro|store|list`. See bench/README.md."""
+"""The command line: `python3 -m bench run|report|compare|readme|micro|store|profile|list`. See bench/README.md."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 import time
 from pathlib import Path
 
-from bench import compare, machine, micro, readme, report, store
+from bench import compare, machine, micro, profile, readme, report, store
 from bench.results import Results, latest
 from bench.rows import Options, cases
 from bench.runner import CaseRunner
@@ -43,6 +43,7 @@ def parser() -> argparse.ArgumentParser:
     generated = commands.add_parser("readme")
     generated.add_argument("directory", type=Path, nargs="?")
     commands.add_parser("store")
+    commands.add_parser("profile")
     instructions = commands.add_parser("micro")
     instructions.add_argument("--build", type=Path, default=machine.BUILD / "bench/micro")
     instructions.add_argument("--out", type=Path)
@@ -107,6 +108,8 @@ def main() -> int:
             return compare.main(args.a, args.b)
         if args.command == "store":
             return store.main()
+        if args.command == "profile":
+            return profile.main()
         if args.command == "micro":
             return micro.main(args.build, args.out, args.base, args.messages)
         directory = args.directory or latest()

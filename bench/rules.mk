@@ -17,7 +17,7 @@ BENCH_RUN    = $(PYTHON) -m bench run $(if $(ONLY),--only '$(ONLY)') $(if $(ROUT
 QUIET_GOALS += bench bench-% $(BENCH_C) $(BENCH_MICRO) $(BENCH_STORE) $O/libllhttp.a
 
 .PHONY: bench bench-quick bench-full bench-setup bench-compare bench-report bench-readme \
-        bench-store bench-micro bench-micro-compare bench-requirements
+        bench-store bench-profile bench-micro bench-micro-compare bench-requirements
 
 bench: bench-setup
 	$(BENCH_RUN) --fresh
@@ -41,6 +41,9 @@ bench-readme:
 bench-store:
 	@$(MAKE) --no-print-directory BUILD=release $(BENCH_STORE)
 	@$(PYTHON) -m bench store
+
+bench-profile: bench-setup
+	@$(PYTHON) -m bench profile
 
 bench-micro:
 	@bench/setup micro
