@@ -97,6 +97,10 @@ static inline char *zq_put(char *to, struct zq_slice s)
     memcpy(to, s.p, s.n);
     return to + s.n;
 }
+static inline char *zq_put_text(char *to, const char *text)
+{
+    return zq_put(to, zq_slice_str(text));
+}
 char *zq_put_number(char *to, uint64_t number);
 
 /* Takes the next member of a comma-separated list off `*list` (RFC 9110 5.6.1: empty members are

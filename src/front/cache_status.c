@@ -1,20 +1,19 @@
 #include "front/cache_status.h"
 
-#include <stdio.h>
-
 /* ---- the value ---- */
+
+static char *put_seconds(char *to, int64_t s)
+{
+    if (s < 0)
+        *to++ = '-';
+    return zq_put_number(to, s < 0 ? 0 - (uint64_t)s : (uint64_t)s);
+}
 
 static struct zq_slice hit(const struct zq_entry_info *info, char out[CACHE_STATUS_SIZE])
 {
-    uint64_t s = (uint64_t)info->remaining_s;
-    char *to = zq_put(out, ZQ_SLICE("zq; hit; ttl="));
+    char *to = put_seconds(zq_put(out, ZQ_SLICE("zq; hit; ttl=")), info->remaining_s);
 
-    if (info->remaining_s < 0) {
-        *to++ = '-';
-        s = 0 - s;
-    }
-    to = zq_put(zq_put_number(to, s),
-                info->remaining_s > 0 ? ZQ_SLICE("") : ZQ_SLICE("; detail=stale"));
+    to = zq_put(to, info->remaining_s > 0 ? ZQ_SLICE("") : ZQ_SLICE("; detail=stale"));
     return zq_slice(out, (size_t)(to - out));
 }
 
@@ -27,16 +26,17 @@ struct zq_slice cache_status(enum zq_cache_verdict verdict, enum zq_cache_forwar
     if (verdict == ZQ_CACHE_HIT)
         return hit(info, out);
     bool for_error = timed && info->had_content && !info->stored && info->remaining_s <= 0;
-    int n = snprintf(out, CACHE_STATUS_SIZE, "zq; fwd=%s%s%s%s", zq_cache_forward_word(forward),
-                     timed && info->stored ? "; stored" : "",
-                     timed && info->had_content && !for_error ? "; fwd-status=304" : "",
-                     verdict == ZQ_CACHE_JOIN ? "; collapsed" : "");
+    char *to = zq_put_text(zq_put(out, ZQ_SLICE("zq; fwd=")), zq_cache_forward_word(forward));
+    if (timed && info->stored)
+        to = zq_put(to, ZQ_SLICE("; stored"));
+    if (timed && info->had_content && !for_error)
+        to = zq_put(to, ZQ_SLICE("; fwd-status=304"));
+    if (verdict == ZQ_CACHE_JOIN)
+        to = zq_put(to, ZQ_SLICE("; collapsed"));
     if (timed)
-        n += snprintf(out + n, CACHE_STATUS_SIZE - (size_t)n, "; ttl=%lld",
-                      (long long)info->remaining_s);
-    n += snprintf(out + n, CACHE_STATUS_SIZE - (size_t)n, "; detail=%s",
-                  for_error ? "stale-if-error" : maker);
-    return zq_slice(out, (size_t)n);
+        to = put_seconds(zq_put(to, ZQ_SLICE("; ttl=")), info->remaining_s);
+    to = zq_put_text(zq_put(to, ZQ_SLICE("; detail=")), for_error ? "stale-if-error" : maker);
+    return zq_slice(out, (size_t)(to - out));
 }
 
 /* ---- the key ---- */

@@ -126,6 +126,20 @@ static int append_all(struct zq_buf *out, const struct survey *s, int64_t *conte
     return 0;
 }
 
+static int append_status(struct zq_buf *out, unsigned status)
+{
+    const char *reason = zq_http_reason(status);
+    char *line = zq_buf_reserve(out, sizeof("HTTP/1.1 999 \r\n") + strlen(reason));
+
+    if (line == NULL)
+        return ZQ_ENOMEM;
+    char *to = zq_put_number(zq_put(line, ZQ_SLICE("HTTP/1.1 ")), status);
+    *to++ = ' ';
+    to = zq_put(zq_put_text(to, reason), ZQ_SLICE("\r\n"));
+    zq_buf_commit(out, (size_t)(to - line));
+    return 0;
+}
+
 int zq_http_block(struct zq_buf *out, unsigned status, const struct zq_fields *fields,
                   const struct zq_config *config, time_t now, int64_t *content_length, bool *close,
                   struct zq_slice *bad)
@@ -137,7 +151,7 @@ int zq_http_block(struct zq_buf *out, unsigned status, const struct zq_fields *f
     if (status < 100 || status > 999)
         return ZQ_EINVAL;
     struct survey s = look_over(fields, close);
-    int rc = zq_buf_printf(out, "HTTP/1.1 %u %s\r\n", status, zq_http_reason(status));
+    int rc = append_status(out, status);
     if (rc == 0)
         rc = append_all(out, &s, content_length, bad);
     if (rc == 0)

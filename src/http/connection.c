@@ -231,15 +231,14 @@ static void on_resume(struct zq_defer *defer)
 /* ---- events ---- */
 
 /* While a request is being answered, the end of the client's input is watched for, but not its
- * input; EPOLLIN is dropped only when there is some, since most clients send none by then. */
+ * input; EPOLLIN is dropped only when there is some, since most clients send none by then. So most
+ * exchanges change nothing here. */
 static uint32_t interest(const struct zq_conn *conn)
 {
     uint32_t events = reads(conn) || !conn->deaf ? EPOLLIN : 0;
-    if (conn->state != ZQ_CONN_EXCHANGE)
-        return events;
     if (!conn->peer_finished)
         events |= EPOLLRDHUP;
-    if (conn->out.n > 0 || conn->exchange->blocked)
+    if (conn->state == ZQ_CONN_EXCHANGE && (conn->out.n > 0 || conn->exchange->blocked))
         events |= EPOLLOUT;
     return events;
 }
@@ -252,8 +251,8 @@ static void handle(struct zq_conn *conn, uint32_t events)
     }
     if (conn->state == ZQ_CONN_EXCHANGE && (events & EPOLLOUT) != 0)
         zq_respond_flush(conn->exchange);
-    if ((events & EPOLLRDHUP) != 0)
-        conn->peer_finished = true;
+    if (conn->state == ZQ_CONN_EXCHANGE && (events & EPOLLRDHUP) != 0)
+        conn->peer_finished = true; /* elsewhere, reading comes to it */
     if (conn->state == ZQ_CONN_CLOSED || (events & ~(uint32_t)EPOLLOUT) == 0)
         return;
     conn->deaf = !reads(conn);
@@ -285,7 +284,7 @@ void zq_conn_new(struct zq_http_server *server, int fd)
     conn->io.on_event = on_event;
     conn->timer.on_expire = on_expire;
     conn->resume.on_turn_end = on_resume;
-    if (zq_loop_add(server->loop, &conn->io, fd, EPOLLIN) != 0) {
+    if (zq_loop_add(server->loop, &conn->io, fd, EPOLLIN | EPOLLRDHUP) != 0) {
         close(fd);
         free(conn);
         return;

@@ -340,11 +340,6 @@ static const char *connection_field(const struct zq_http_exchange *ex)
     return ex->pub.request.version_minor == 0 ? "Connection: keep-alive\r\n" : "";
 }
 
-static char *put_text(char *to, const char *text)
-{
-    return zq_put(to, zq_slice_str(text));
-}
-
 /* Five lines of at most 40 bytes. */
 #define HEAD_TEXT_SIZE 256
 
@@ -353,15 +348,15 @@ static void add_head(struct zq_http_exchange *ex, struct vec *vec, char text[HEA
 {
     char *to = text;
     if (shows_length(head))
-        to = put_text(
-            zq_put_number(put_text(to, "Content-Length: "), (uint64_t)head->content_length),
+        to = zq_put_text(
+            zq_put_number(zq_put_text(to, "Content-Length: "), (uint64_t)head->content_length),
             "\r\n");
     if (head->age >= 0)
-        to = put_text(zq_put_number(put_text(to, "Age: "), (uint64_t)head->age), "\r\n");
+        to = zq_put_text(zq_put_number(zq_put_text(to, "Age: "), (uint64_t)head->age), "\r\n");
     if (ex->framing == ZQ_FRAMING_CHUNKED)
-        to = put_text(to, "Transfer-Encoding: chunked\r\n");
-    to = put_text(to, connection_field(ex));
-    to = put_text(to, head->cache_status.n > 0 ? "Cache-Status: " : "\r\n");
+        to = zq_put_text(to, "Transfer-Encoding: chunked\r\n");
+    to = zq_put_text(to, connection_field(ex));
+    to = zq_put_text(to, head->cache_status.n > 0 ? "Cache-Status: " : "\r\n");
     vec_add(vec, head->block.p, head->block.n);
     vec_add(vec, text, (size_t)(to - text));
     if (head->cache_status.n > 0) {
