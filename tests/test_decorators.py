@@ -692,6 +692,44 @@ def test_a_key_rule_holds_for_its_own_view_only():
     assert surveyed(app)["/c/<x>"][0] == "cached"
 
 
+def test_what_matches_in_a_way_of_its_own():
+    """Nobody knows which paths it gets: a key rule behind it might hold for any of them."""
+    from starlette.convertors import CONVERTOR_TYPES, StringConvertor, register_url_convertor
+    from starlette.responses import PlainTextResponse
+    from starlette.routing import BaseRoute, Route, Router
+
+    class Own(Route):
+        def matches(self, scope):
+            return super().matches(scope)
+
+    class Kind(BaseRoute):
+        pass
+
+    class Convertor(StringConvertor):
+        regex = "[a-z]+"
+
+    register_url_convertor("own", Convertor())
+
+    @zq.cached_route(ttl=1, query=())
+    def view(request):
+        return PlainTextResponse("a")
+
+    def reasons(*before):
+        return surveyed(Router([*before, Route("/a", view), Route("/c/{x}", view)]))
+
+    try:
+        found = reasons(Own("/b", view))
+        assert "Own matches in a way of its own" in found["/b"][1]
+        found = reasons(Own("/b", lambda request: None))
+        assert found["/a"] == found["/c/{x}"] == ("app", "its key rule could hold for /b, too")
+        assert reasons(Kind())["/a"] == ("app", "its key rule could hold for (Kind), too")
+        found = reasons(Route("/c/{x:own}", lambda request: None))
+        assert found["/a"][0] == "cached"
+        assert found["/c/{x}"] == ("app", "its key rule could hold for /c/{x:own}, too")
+    finally:
+        del CONVERTOR_TYPES["own"]
+
+
 def test_cached_route_above_the_route_decorator():
     """“works above or below the framework's route decorator where that is possible, with a clear
     error where not”"""

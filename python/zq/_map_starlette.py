@@ -39,19 +39,17 @@ class StarletteMap(UrlMap):
                 yield AppRoute(f"{route.host}/", None, fault=FOR_ONE_HOST)
             elif hasattr(route, "endpoint"):
                 if hasattr(route, "methods"):  # no WebSocketRoute
-                    pattern, fault = _pattern(route)
-                    yield AppRoute(
-                        route.path, route.endpoint, route.methods, pattern=pattern, fault=fault
-                    )
+                    yield AppRoute(route.path, route.endpoint, route.methods, **_pattern(route))
             else:
                 yield AppRoute(f"({type(route).__name__})", None, fault="its kind is not known")
 
     def _mounted(self, mount) -> Iterator[AppRoute]:
-        pattern, fault = _pattern(mount)
-        whole = None if pattern is None else f"{pattern}/{REST}"
-        rest = AppRoute(mount.path + "/", None, pattern=whole, fault=fault)
+        found = _pattern(mount)
+        prefix = found.get("pattern")
+        whole = None if prefix is None else f"{prefix}/{REST}"
+        rest = AppRoute(mount.path + "/", None, **found | {"pattern": whole})
         for inner in self.read(mount._base_app).routes:
-            yield inner.under(mount.path, pattern, rest.fault, str(rest.reach))
+            yield inner.under(mount.path, prefix, rest.fault, str(rest.reach))
         yield rest
 
     def arguments(self, view, path):
@@ -88,15 +86,16 @@ def _included(routes):
     ]
 
 
-def _pattern(route) -> tuple[str | None, str | None]:
-    """The pattern of its path, or None and a fault."""
+def _pattern(route) -> dict[str, str]:
+    """What AppRoute is told of its path: the pattern, or a fault."""
     if type(route).matches.__module__.partition(".")[0] not in ("starlette", "fastapi"):
-        return None, f"{type(route).__name__} matches in a way of its own"
+        fault = f"{type(route).__name__} matches in a way of its own"
+        return {"fault": fault, "reach": "/" + REST}
     module = import_module("starlette.convertors")
     types = {}
     for name, convertor in route.param_convertors.items():
         kind = type(convertor).__name__
         if getattr(module, kind, None) is not type(convertor) or kind not in _TYPES:
-            return None, f"`{name}` has a converter of the application's own"
+            return {"fault": f"`{name}` has a converter of the application's own"}
         types[name] = _TYPES[kind]
-    return _PARAMETER.sub(lambda match: f"<{types[match[1]]}:{match[1]}>", route.path), None
+    return {"pattern": _PARAMETER.sub(lambda m: f"<{types[m[1]]}:{m[1]}>", route.path)}
