@@ -95,6 +95,11 @@ void *zq_cache_alloc_some(struct zq_heap *heap, size_t *bytes)
     return place != NULL ? wrap(heap, place, *bytes) : NULL;
 }
 
+size_t zq_cache_size(struct zq_heap *heap, void *p)
+{
+    return zq_heap_size(heap, place_of(p));
+}
+
 void zq_cache_cut(struct zq_heap *heap, void *p, size_t bytes)
 {
     zq_heap_cut(heap, place_of(p), bytes);

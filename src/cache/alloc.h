@@ -14,6 +14,8 @@ void *zq_cache_alloc(size_t bytes);
 void *zq_cache_alloc_in(struct zq_heap *heap, size_t bytes);
 /* The same, or the most that there is in one piece: `*bytes` says how much. */
 void *zq_cache_alloc_some(struct zq_heap *heap, size_t *bytes);
+/* What an allocation takes of the heap. */
+size_t zq_cache_size(struct zq_heap *heap, void *p);
 /* Makes an allocation in the heap smaller, where it is. */
 void zq_cache_cut(struct zq_heap *heap, void *p, size_t bytes);
 

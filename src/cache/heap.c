@@ -209,18 +209,32 @@ static uint32_t slab_new(struct zq_heap *heap, unsigned class)
     return at;
 }
 
-static void *piece_alloc(struct zq_heap *heap, unsigned class)
+/* A slab with room for a piece. Where there is no page for a new one, a larger piece that is free
+ * serves as well: else what was evicted would be of no use to others than of its class. */
+static uint32_t slab_for(struct zq_heap *heap, unsigned class)
 {
+    unsigned most = 2u * class_bytes[class];
     uint32_t at = heap->slabs[class];
 
-    if (at == NONE && (at = slab_new(heap, class)) == NONE)
+    if (at == NONE)
+        at = slab_new(heap, class);
+    while (at == NONE && ++class < ZQ_HEAP_CLASSES && class_bytes[class] <= most)
+        at = heap->slabs[class];
+    return at;
+}
+
+static void *piece_alloc(struct zq_heap *heap, size_t bytes)
+{
+    uint32_t at = slab_for(heap, class_of(bytes));
+
+    if (at == NONE)
         return NULL;
     struct zq_page *page = &heap->pages[at];
-    char *piece = address_of(heap, at) + (size_t)page->piece * class_bytes[class];
+    char *piece = address_of(heap, at) + (size_t)page->piece * class_bytes[page->n];
     memcpy(&page->piece, piece, sizeof(page->piece));
     page->live++;
     if (page->piece == NO_PIECE)
-        pull(heap, &heap->slabs[class], at);
+        pull(heap, &heap->slabs[page->n], at);
     return piece;
 }
 
@@ -246,6 +260,29 @@ static void count(struct zq_heap *heap, int64_t bytes)
     atomic_fetch_add_explicit(&heap->live, (uint64_t)bytes, memory_order_relaxed);
 }
 
+static uint32_t page_of(const struct zq_heap *heap, const void *p)
+{
+    ZQ_ASSERT(zq_heap_has(heap, p));
+    return (uint32_t)((size_t)((const char *)p - heap->base) / ZQ_HEAP_PAGE);
+}
+
+/* Of an allocation that begins in that page. */
+static size_t size_of(const struct zq_heap *heap, uint32_t at)
+{
+    const struct zq_page *page = &heap->pages[at];
+
+    ZQ_ASSERT(page->kind == RUN || page->kind == SLAB);
+    return page->kind == SLAB ? class_bytes[page->n] : (size_t)page->n * ZQ_HEAP_PAGE;
+}
+
+size_t zq_heap_size(struct zq_heap *heap, const void *p)
+{
+    zq_lock_take(&heap->lock);
+    size_t bytes = size_of(heap, page_of(heap, p));
+    zq_lock_give(&heap->lock);
+    return bytes;
+}
+
 /* Locked. */
 static void *alloc(struct zq_heap *heap, size_t bytes)
 {
@@ -253,11 +290,11 @@ static void *alloc(struct zq_heap *heap, size_t bytes)
 
     ZQ_LOCK_HELD(&heap->lock);
     if (bytes <= ZQ_HEAP_PIECE_MAX)
-        p = piece_alloc(heap, class_of(bytes));
+        p = piece_alloc(heap, bytes);
     else if (bytes <= ZQ_HEAP_MAX)
         p = run_alloc(heap, pages_of(bytes));
     if (p != NULL)
-        count(heap, (int64_t)zq_heap_class(bytes));
+        count(heap, (int64_t)size_of(heap, page_of(heap, p)));
     return p;
 }
 
@@ -283,12 +320,6 @@ void *zq_heap_alloc_some(struct zq_heap *heap, size_t *bytes)
     return p;
 }
 
-static uint32_t page_of(const struct zq_heap *heap, const void *p)
-{
-    ZQ_ASSERT(zq_heap_has(heap, p));
-    return (uint32_t)((size_t)((const char *)p - heap->base) / ZQ_HEAP_PAGE);
-}
-
 void zq_heap_cut(struct zq_heap *heap, void *p, size_t bytes)
 {
     uint32_t at = page_of(heap, p), n = (uint32_t)pages_of(bytes);
@@ -310,14 +341,11 @@ void zq_heap_free(struct zq_heap *heap, void *p)
 
     zq_lock_take(&heap->lock);
     struct zq_page *page = &heap->pages[at];
-    ZQ_ASSERT(page->kind == RUN || page->kind == SLAB);
-    if (page->kind == SLAB) {
-        count(heap, -(int64_t)class_bytes[page->n]);
+    count(heap, -(int64_t)size_of(heap, at));
+    if (page->kind == SLAB)
         piece_free(heap, at, p);
-    } else {
-        count(heap, -(int64_t)page->n * ZQ_HEAP_PAGE);
+    else
         give_back(heap, at, page->n);
-    }
     zq_lock_give(&heap->lock);
 }
 

@@ -49,8 +49,10 @@ static inline bool zq_heap_has(const struct zq_heap *heap, const void *p)
     return (uintptr_t)p - (uintptr_t)heap->base < (uint64_t)heap->n_pages * ZQ_HEAP_PAGE;
 }
 
-/* What an allocation takes: its class, or its pages. */
+/* What an allocation takes: its class, or its pages; a larger class only where there is no other.
+ */
 size_t zq_heap_class(size_t bytes);
+size_t zq_heap_size(struct zq_heap *heap, const void *p); /* what it took */
 /* How much to ask for when the rest may go elsewhere: `bytes` if no more than an eighth of it would
  * be lost, else the largest class below. */
 size_t zq_heap_fit(size_t bytes);

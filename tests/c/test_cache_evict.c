@@ -1,6 +1,7 @@
 /* Memory: never over the size, exact, and given back; what is evicted, and what is not. */
 #include "test_cache_rig.h"
 
+#include "cache/alloc.h"
 #include "cache/entry.h"
 #include "cache/store.h"
 
@@ -8,22 +9,27 @@
 
 /* ---- what the store holds, counted by hand ---- */
 
-static uint64_t entry_bytes(const struct zq_entry *entry)
+static uint64_t size_of(const struct zq_cache *cache, const void *p)
 {
-    uint64_t bytes = zq_heap_class(sizeof(*entry)) + zq_heap_class(entry->block.n + entry->vary_n);
+    return zq_cache_size((struct zq_heap *)&cache->heap, (void *)p);
+}
+
+static uint64_t entry_bytes(const struct zq_cache *cache, const struct zq_entry *entry)
+{
+    uint64_t bytes = size_of(cache, entry) + size_of(cache, entry->block.p);
 
     for (const struct zq_segment *s = entry->first; s != NULL; s = s->next)
-        bytes += zq_heap_class(sizeof(*s) + s->size);
+        bytes += size_of(cache, s);
     return bytes;
 }
 
-static uint64_t slot_bytes(const struct zq_slot *slot)
+static uint64_t slot_bytes(const struct zq_cache *cache, const struct zq_slot *slot)
 {
-    uint64_t bytes = zq_heap_class(zq_slot_bytes(slot->key_n));
+    uint64_t bytes = size_of(cache, slot);
 
     assert_true(zq_list_empty(&slot->fills));
     for (const struct zq_node *n = slot->variants.next; n != &slot->variants; n = n->next)
-        bytes += entry_bytes(ZQ_CONTAINER(n, struct zq_entry, link));
+        bytes += entry_bytes(cache, ZQ_CONTAINER(n, struct zq_entry, link));
     return bytes;
 }
 
@@ -35,7 +41,7 @@ static void expect_count(const struct zq_cache *cache)
     for (size_t i = 0; i < ZQ_STORE_SHARDS; i++)
         for (size_t j = 0; j < cache->shards[i].n_buckets; j++)
             for (struct zq_slot *s = cache->shards[i].buckets[j]; s != NULL; s = s->next)
-                bytes += slot_bytes(s);
+                bytes += slot_bytes(cache, s);
     assert_int_equal(zq_heap_live(&cache->heap), bytes);
     assert_true(zq_cache_used(cache) >= bytes && zq_cache_used(cache) <= cache->size);
 }

@@ -142,6 +142,33 @@ static void some_is_what_there_is(void **state)
     zq_heap_fini(&heap);
 }
 
+/* Where no page is left, a piece of a larger class that is free serves, up to twice as large. */
+static void a_larger_piece_serves(void **state)
+{
+    struct zq_heap heap;
+    void *pages[300], *pieces[2];
+    size_t n = 0;
+
+    (void)state;
+    assert_true(zq_heap_init(&heap, MIB));
+    pieces[0] = zq_heap_alloc(&heap, 512);
+    while ((pages[n] = zq_heap_alloc(&heap, ZQ_HEAP_PAGE)) != NULL)
+        n++;
+    assert_null(zq_heap_alloc(&heap, 240));
+    assert_non_null(pieces[1] = zq_heap_alloc(&heap, 256));
+    assert_int_equal(zq_heap_size(&heap, pieces[1]), 512);
+    assert_int_equal(zq_heap_live(&heap), n * ZQ_HEAP_PAGE + 2 * 512);
+    zq_heap_free(&heap, pieces[0]);
+    zq_heap_free(&heap, pieces[1]);
+    assert_int_equal(zq_heap_used(&heap), n * ZQ_HEAP_PAGE);
+    assert_non_null(pieces[1] = zq_heap_alloc(&heap, 256)); /* there is a page again */
+    assert_int_equal(zq_heap_size(&heap, pieces[1]), 256);
+    zq_heap_free(&heap, pieces[1]);
+    while (n > 0)
+        zq_heap_free(&heap, pages[--n]);
+    zq_heap_fini(&heap);
+}
+
 static void what_is_cut_off_is_free(void **state)
 {
     struct zq_heap heap;
@@ -211,13 +238,15 @@ static void take(struct zq_heap *heap, struct held *h, uint64_t *live, uint64_t 
     assert_true(zq_heap_has(heap, h->p) && zq_heap_has(heap, h->p + h->bytes - 1));
     h->mark = (unsigned char)dice(seed, 256);
     memset(h->p, h->mark, h->bytes);
-    *live += zq_heap_class(h->bytes);
+    size_t size = zq_heap_size(heap, h->p), class = zq_heap_class(h->bytes);
+    assert_true(size == class || (size > class && size <= 2 * class && size <= ZQ_HEAP_PIECE_MAX));
+    *live += size;
 }
 
 static void give(struct zq_heap *heap, struct held *h, uint64_t *live)
 {
     expect_mark(h);
-    *live -= zq_heap_class(h->bytes);
+    *live -= zq_heap_size(heap, h->p);
     zq_heap_free(heap, h->p);
     h->p = NULL;
 }
@@ -313,10 +342,15 @@ static void from_several_threads(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_size_has_a_class),      cmocka_unit_test(a_slab_is_used),
-        cmocka_unit_test(its_tables_are_in_its_bytes), cmocka_unit_test(of_no_bytes_nothing_is_had),
-        cmocka_unit_test(it_is_full_and_empty_again),  cmocka_unit_test(some_is_what_there_is),
-        cmocka_unit_test(what_is_cut_off_is_free),     cmocka_unit_test(any_order),
+        cmocka_unit_test(every_size_has_a_class),
+        cmocka_unit_test(a_slab_is_used),
+        cmocka_unit_test(its_tables_are_in_its_bytes),
+        cmocka_unit_test(of_no_bytes_nothing_is_had),
+        cmocka_unit_test(it_is_full_and_empty_again),
+        cmocka_unit_test(some_is_what_there_is),
+        cmocka_unit_test(a_larger_piece_serves),
+        cmocka_unit_test(what_is_cut_off_is_free),
+        cmocka_unit_test(any_order),
         cmocka_unit_test(from_several_threads),
     };
 
