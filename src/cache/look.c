@@ -137,11 +137,11 @@ const char *zq_cache_class_word(enum zq_cache_class class)
 
 static struct zq_cache_key_state state_of(const struct zq_slot *slot, int64_t now_ms)
 {
-    if (slot->mark_until_ms > now_ms)
+    if (zq_slot_marked_until_ms(slot) > now_ms)
         return (struct zq_cache_key_state){
             .class = ZQ_CACHE_DEMOTED,
             .reason = zq_policy_word((enum zq_policy_verdict)slot->mark),
-            .left_s = (slot->mark_until_ms - now_ms + 999) / 1000,
+            .left_s = (zq_slot_marked_until_ms(slot) - now_ms + 999) / 1000,
         };
     return (struct zq_cache_key_state){
         .class = slot->n_variants > 0 ? ZQ_CACHE_PROMOTED : ZQ_CACHE_APP,

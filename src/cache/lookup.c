@@ -34,7 +34,7 @@ static bool is_good_enough(struct zq_lookup *l, const struct zq_entry *entry,
     if (!zq_freshness_permits(f, l->now_ms, (int64_t)f->while_revalidate_s * 1000))
         return false;
     /* Not again and again where the last answer could not be stored. */
-    l->refresh = !zq_slot_is_fetched(slot) && slot->mark_until_ms <= l->now_ms;
+    l->refresh = !zq_slot_is_fetched(slot) && zq_slot_marked_until_ms(slot) <= l->now_ms;
     return true;
 }
 
@@ -185,6 +185,6 @@ enum zq_cache_verdict zq_look_up(struct zq_lookup *l, struct zq_slot **slot)
             atomic_store_explicit(&entry->visited, true, memory_order_relaxed);
         return ZQ_CACHE_HIT;
     }
-    l->marked = (*slot)->mark_until_ms > l->now_ms;
+    l->marked = zq_slot_marked_until_ms(*slot) > l->now_ms;
     return join(l, *slot) ? ZQ_CACHE_JOIN : ZQ_CACHE_PASS;
 }

@@ -49,7 +49,7 @@ bool zq_slot_tidy(struct zq_cache *cache, struct zq_shard *shard, struct zq_slot
     struct zq_slot **at = bucket_of(shard, slot->hash);
 
     ZQ_LOCK_HELD(&shard->lock);
-    if (slot->mark_until_ms != 0 || !zq_list_empty(&slot->variants) || !zq_list_empty(&slot->fills))
+    if (slot->mark_until_s != 0 || !zq_list_empty(&slot->variants) || !zq_list_empty(&slot->fills))
         return true;
     while (*at != slot)
         at = &(*at)->next;
@@ -63,9 +63,9 @@ bool zq_slot_tidy(struct zq_cache *cache, struct zq_shard *shard, struct zq_slot
 void zq_slot_unmark(struct zq_shard *shard, struct zq_slot *slot)
 {
     ZQ_LOCK_HELD(&shard->lock);
-    if (slot->mark_until_ms == 0)
+    if (slot->mark_until_s == 0)
         return;
-    slot->mark_until_ms = 0;
+    slot->mark_until_s = 0;
     zq_list_remove(&slot->marked);
     shard->mark_bytes -= zq_heap_class(zq_slot_bytes(slot->key_n));
     shard->marked[slot->mark]--;
@@ -74,16 +74,16 @@ void zq_slot_unmark(struct zq_shard *shard, struct zq_slot *slot)
 void zq_slot_mark(struct zq_cache *cache, struct zq_shard *shard, struct zq_slot *slot,
                   enum zq_policy_verdict why, int64_t now_ms)
 {
-    shard->demotions += slot->mark_until_ms == 0;
+    shard->demotions += slot->mark_until_s == 0;
     zq_slot_unmark(shard, slot);
-    slot->mark_until_ms = now_ms + ZQ_STORE_MARK_MS;
+    slot->mark_until_s = (uint32_t)((now_ms + ZQ_STORE_MARK_MS + 999) / 1000);
     slot->mark = (uint16_t)why;
     zq_list_append(&shard->marks, &slot->marked);
     shard->mark_bytes += zq_heap_class(zq_slot_bytes(slot->key_n));
     shard->marked[why]++;
     while (!zq_list_empty(&shard->marks)) {
         struct zq_slot *oldest = ZQ_CONTAINER(shard->marks.next, struct zq_slot, marked);
-        if (oldest->mark_until_ms > now_ms && shard->mark_bytes <= cache->mark_bytes_max)
+        if (zq_slot_marked_until_ms(oldest) > now_ms && shard->mark_bytes <= cache->mark_bytes_max)
             break;
         zq_slot_unmark(shard, oldest);
         zq_slot_tidy(cache, shard, oldest);
@@ -149,7 +149,7 @@ bool zq_store_confirm_fill(struct zq_entry *entry, struct zq_tags *tags)
                    (entry->base == NULL || !zq_purge_of_head(entry, entry->base->tags));
     if (indexed) {
         entry->tags = tags;
-        shard->promotions += entry->slot->n_variants == 0 || entry->slot->mark_until_ms != 0;
+        shard->promotions += entry->slot->n_variants == 0 || entry->slot->mark_until_s != 0;
         zq_slot_unmark(shard, entry->slot);
         if (!zq_entry_is_alone(entry)) {
             zq_list_remove(&entry->link);

@@ -33,12 +33,17 @@ struct zq_slot {
     struct zq_node fills;    /* newest first; one goes to the front when its head is storable; those
                                 that are for their reader alone are behind all others */
     struct zq_node marked;   /* in shard->marks */
-    int64_t mark_until_ms;   /* 0: no mark */
+    uint32_t mark_until_s;   /* rounded up; 0: no mark */
     uint16_t n_variants;
     uint16_t mark; /* while there is one, why: enum zq_policy_verdict */
     uint32_t key_n;
     char key[];
 };
+
+static inline int64_t zq_slot_marked_until_ms(const struct zq_slot *slot)
+{
+    return (int64_t)slot->mark_until_s * 1000;
+}
 
 struct zq_shard {
     _Alignas(64) struct zq_lock lock;
@@ -109,7 +114,9 @@ void zq_queue_remove(struct zq_cache *cache, struct zq_entry *entry);
 
 static inline size_t zq_slot_bytes(size_t key_n)
 {
-    return sizeof(struct zq_slot) + key_n;
+    size_t bytes = offsetof(struct zq_slot, key) + key_n;
+
+    return bytes > sizeof(struct zq_slot) ? bytes : sizeof(struct zq_slot);
 }
 /* Not locked; NULL when there is no room. Release, unless it is inserted: zq_store_free. */
 struct zq_slot *zq_slot_new(struct zq_cache *cache, struct zq_slice key, uint64_t hash);
