@@ -69,4 +69,4 @@ build/bench/micro/%: bench/micro/%.c bench/micro/replay.h bench/must.h build/rel
 	@$(BENCH_CC) $(LTO) -Iinclude -Isrc -isystem $(LLHTTP)/include -o $@ $< build/release/libzq.a build/release/libllhttp.a $(LIBRARIES)
 build/bench/store/%: bench/store/%.c bench/store/store.h bench/must.h build/release/libzq.a
 	@mkdir -p $(@D)
-	@$(BENCH_CC) $(LTO) -Iinclude -o $@ $< build/release/libzq.a $(LIBRARIES) -lm
+	@$(BENCH_CC) $(LTO) -Iinclude -Isrc -o $@ $< build/release/libzq.a $(LIBRARIES) -lm

@@ -80,16 +80,30 @@ def threads_table(found: list[dict]) -> str:
     return table(head, rows)
 
 
-def memory_text(overhead: dict, pressure: dict) -> str:
+def memory_text(overhead: dict, pressure: list[dict]) -> str:
     counted, resident, key = overhead["counted"], overhead["resident"], overhead["key"]
-    share = pressure["peak_used"] / pressure["size"]
-    return f"""A response of {overhead["head"]} + {overhead["body"]} bytes takes {counted:.0f} bytes more as \
-counted, of which {key:.0f} are its key; {resident:.0f} resident, with the heap's own and the table.
+    head = ["sizes", "responses", "hits", "runs a hit", "used", "pages", "resident", "outside"]
+    return f"""A response of {overhead["head"]} + {overhead["body"]} bytes takes {counted:.0f} bytes more of the \
+store's pages, of which {key:.0f} are its key; {resident:.0f} resident, with the tables.
 
-Under pressure, with {pressure["readers"]:,} readers that hold what may be evicted meanwhile, at most \
-{pressure["peak_used"]:,} of {pressure["size"]:,} bytes were counted ({share:.2%}), and \
-{pressure["peak_resident"]:,} resident; {pressure["evicted"]:,} responses were evicted, and \
-{pressure["unstored"]:,} passed unstored."""
+Under pressure, with {pressure[0]["readers"]:,} readers that hold what may be evicted meanwhile, of \
+{pressure[0]["size"]:,} bytes, one phase after the other in one process (used: at its end; pages, \
+resident, and outside of the store, in the heap of malloc: at most):
+
+{table(head, [pressure_row(r) for r in pressure])}"""
+
+
+def pressure_row(r: dict) -> list[str]:
+    return [
+        r["phase"],
+        f"{r['responses']:,}",
+        f"{r['hit_ratio']:.1%}",
+        f"{r['runs_per_hit']:.1f}",
+        f"{r['used'] / r['size']:.1%}",
+        f"{r['peak_taken'] / r['size']:.1%}",
+        f"{r['peak_resident'] / r['size']:.1%}",
+        f"{r['peak_outside'] / r['size']:.1%}",
+    ]
 
 
 def long_pauses(data: dict) -> list[str]:
@@ -103,10 +117,12 @@ def long_pauses(data: dict) -> list[str]:
 
 def failures(data: dict) -> list[str]:
     """What is not as it has to be, however busy the machine is."""
-    pressure, overhead = data["pressure"][0], data["overhead"][0]
+    overhead = data["overhead"][0]
     found = []
-    if pressure["peak_used"] > pressure["size"]:
-        found.append("more was counted than --cache-size")
+    for r in data["pressure"]:
+        store = r["peak_resident"] - r["peak_outside"]  # and pages of the program, up to 1 MiB
+        if r["peak_taken"] > r["size"] or store > r["size"] + (1 << 20):
+            found.append(f"{r['phase']}: more than --cache-size")
     if overhead["counted"] - overhead["key"] > OVERHEAD_GOAL:
         found.append(
             f"a small response takes over {OVERHEAD_GOAL} bytes beyond its own and its key"
@@ -137,7 +153,7 @@ def summary(env: dict, data: dict) -> str:
 
 ## Memory
 
-{memory_text(data["overhead"][0], data["pressure"][0])}
+{memory_text(data["overhead"][0], data["pressure"])}
 """
 
 

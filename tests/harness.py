@@ -54,6 +54,12 @@ def wait_for(condition: Callable[[], object], what: str, deadline: float = DEADL
         time.sleep(0.01)
 
 
+def resident_kib(pid: int) -> int:
+    """Resident memory of a process."""
+    status = pathlib.Path(f"/proc/{pid}/status").read_text()
+    return int(re.search(r"VmRSS:\s+(\d+)", status)[1])
+
+
 class Response:
     """A response as it came: `status`, `reason`, `headers` (list of (lower-case name, value)),
     `body`; `head` is the raw head."""

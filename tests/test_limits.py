@@ -1,13 +1,12 @@
 """Every limit and every timeout has its named answer, and Date on it."""
 
 import contextlib
-import re
 import socket
 import time
 
 import pytest
 
-from harness import Closed, serve, wait_for
+from harness import Closed, resident_kib, serve, wait_for
 
 
 @pytest.fixture(scope="module")
@@ -200,27 +199,21 @@ def test_client_that_takes_nothing_is_cut(strict):
         assert received < 20_000_000
 
 
-def rss(pid):
-    """Resident memory in KiB."""
-    status = open(f"/proc/{pid}/status").read()
-    return int(re.search(r"VmRSS:\s+(\d+)", status)[1])
-
-
 def test_client_that_never_reads_bounds_what_is_buffered(basic):
     """Credit: `await send()` waits, so neither the worker nor the front takes in the stream."""
     front, worker = basic.children()["front"][0], basic.children()["worker"][0]
-    before = rss(front), rss(worker)
+    before = resident_kib(front), resident_kib(worker)
     with basic.client(SO_RCVBUF=4096) as client:
         client.send_request("/stream?parts=10000&size=65536")
         time.sleep(1.5)
-        assert rss(front) - before[0] < 16 << 10
-        assert rss(worker) - before[1] < 16 << 10
+        assert resident_kib(front) - before[0] < 16 << 10
+        assert resident_kib(worker) - before[1] < 16 << 10
 
 
 def test_application_that_never_reads_bounds_what_is_buffered(basic):
     """Credit: the upload stops, the front does not grow."""
     front = basic.children()["front"][0]
-    before = rss(front)
+    before = resident_kib(front)
     with basic.client() as client:
         client.send_request("/answer?sleep=3", "POST", {"Content-Length": str(200 << 20)})
         client.socket.settimeout(1)
@@ -231,7 +224,7 @@ def test_application_that_never_reads_bounds_what_is_buffered(basic):
         except TimeoutError:
             pass
         assert sent < 50 << 20
-        assert rss(front) - before < 16 << 10  # KiB
+        assert resident_kib(front) - before < 16 << 10  # KiB
 
 
 def test_limit_concurrency_503():

@@ -2,6 +2,11 @@
  * readers hold what is evicted. */
 #include "store.h"
 
+#include "cache/store.h"
+
+#include <malloc.h>
+#include <sys/uio.h>
+
 #define SMALL 200000u
 #define SIZE (64u << 20)
 
@@ -25,7 +30,7 @@ static void overhead(void)
         item_ask(cache, &(struct item){.key = i, .body_n = body_n});
         keys_n += (uint64_t)snprintf(NULL, 0, "http://shop.example/p/%u", i);
     }
-    uint64_t used = zq_cache_used(cache), grown = resident() - before;
+    uint64_t used = zq_heap_used(&cache->heap), grown = resident() - before;
     MUST(responses_of(cache) == SMALL);
     printf("{\"what\": \"overhead\", \"responses\": %u, \"counted\": %.1f, \"resident\": %.1f, "
            "\"key\": %.1f, \"head\": %zu, \"body\": %zu}\n",
@@ -35,41 +40,98 @@ static void overhead(void)
     zq_cache_free(cache);
 }
 
-/* Responses of all sizes pass through; of each size some are held by readers for a while. */
+/* Responses pass through whose sizes change from phase to phase; 200 of the last are held by
+ * readers. Some keys are asked for often, most seldom. */
+struct phase {
+    const char *name;
+    size_t least, most; /* bytes of content */
+    uint64_t keys;      /* where its own begin */
+};
+enum { HELD = 200, REQUESTS = 200000, RUNS = 1024 };
+static struct zq_reader held[HELD];
+
+struct figures {
+    uint64_t hits, unstored, runs, hit_bytes, peak_taken, peak_resident, peak_outside;
+};
+
+static struct item any_item(const struct phase *phase, uint64_t *seed)
+{
+    double u = (double)(random_next(seed) >> 11) / (double)(1ull << 53);
+    uint64_t key = (uint64_t)(u * u * u * 100000), size = key * 2654435761u % 4294967296u;
+
+    /* As many of each magnitude. */
+    size_t body_n = phase->least;
+    while (body_n * 2 <= phase->most && size % 2 == 1) {
+        body_n *= 2;
+        size /= 2;
+    }
+    return (struct item){.key = phase->keys + key, .body_n = body_n + size % body_n};
+}
+
+static void note_memory(const struct zq_cache *cache, struct figures *f, uint64_t before)
+{
+    struct mallinfo2 heap = mallinfo2();
+    uint64_t grown = resident() - before, outside = heap.arena + heap.hblkhd;
+
+    f->peak_taken =
+        zq_heap_used(&cache->heap) > f->peak_taken ? zq_heap_used(&cache->heap) : f->peak_taken;
+    f->peak_resident = grown > f->peak_resident ? grown : f->peak_resident;
+    f->peak_outside = outside > f->peak_outside ? outside : f->peak_outside;
+}
+
+static void ask(struct zq_cache *cache, const struct phase *phase, struct zq_reader *reader,
+                uint64_t *seed, struct figures *f)
+{
+    struct item item = any_item(phase, seed);
+    struct iovec runs[RUNS];
+    struct zq_writer writer;
+    struct zq_entry_info info;
+    bool end;
+
+    zq_reader_detach(reader);
+    if (item_get(cache, &item, reader, &writer) == ZQ_CACHE_HIT) {
+        f->hits++;
+        f->runs += (uint64_t)zq_reader_peek(reader, runs, RUNS, &end);
+        zq_entry_describe(reader, 0, &info);
+        f->hit_bytes += (uint64_t)info.content_length;
+        return;
+    }
+    item_answer(&item, &writer);
+    zq_entry_describe(reader, 0, &info);
+    f->unstored += !info.stored;
+}
+
 static void pressure(void)
 {
-    enum { HELD = 2000, REQUESTS = 300000 };
-    static struct zq_reader held[HELD];
+    static const struct phase phases[] = {
+        {"small", 50, 1000, 0},           {"large", 16384, 400000, 1000000},
+        {"small again", 50, 1000, 0},     {"mixed", 50, 400000, 2000000},
+        {"middle", 1000, 16384, 3000000},
+    };
+    uint64_t seed = 88172645463325252u, before = resident();
     struct zq_cache *cache = zq_cache_new(SIZE);
-    uint64_t seed = 1, peak = 0, peak_resident = 0, before = resident(), hits = 0, unstored = 0;
-    struct zq_cache_stat stat;
+    struct zq_cache_stat was = {0}, stat;
 
-    for (unsigned i = 0; i < REQUESTS; i++) {
-        uint64_t dice = random_next(&seed);
-        struct item item = {.key = dice % 100000, .body_n = 1 + (size_t)(dice >> 20) % 32768};
-        struct zq_reader *reader = &held[i % HELD];
-        struct zq_writer writer;
-        struct zq_entry_info info;
-        if (dice >> 60 == 0)
-            item.body_n *= 16;
-        zq_reader_detach(reader);
-        int verdict = item_get(cache, &item, reader, &writer);
-        hits += verdict == ZQ_CACHE_HIT;
-        if (verdict != ZQ_CACHE_HIT)
-            item_answer(&item, &writer);
-        zq_entry_describe(reader, 0, &info);
-        unstored += verdict != ZQ_CACHE_HIT && !info.stored;
-        if (zq_cache_used(cache) > peak)
-            peak = zq_cache_used(cache);
-        if (i % 1000 == 0 && resident() - before > peak_resident)
-            peak_resident = resident() - before;
+    for (size_t p = 0; p < sizeof(phases) / sizeof(phases[0]); p++) {
+        struct figures f = {0};
+        for (unsigned i = 0; i < REQUESTS; i++) {
+            ask(cache, &phases[p], &held[i % HELD], &seed, &f);
+            if (i % 500 == 0)
+                note_memory(cache, &f, before);
+        }
+        zq_cache_stat(cache, &stat);
+        printf("{\"what\": \"pressure\", \"phase\": \"%s\", \"size\": %u, \"used\": %llu, "
+               "\"peak_taken\": %llu, \"peak_resident\": %llu, \"peak_outside\": %llu, "
+               "\"readers\": %d, \"responses\": %llu, \"evicted\": %llu, \"unstored\": %llu, "
+               "\"hit_ratio\": %.4f, \"runs_per_hit\": %.2f, \"bytes_per_hit\": %.0f}\n",
+               phases[p].name, SIZE, (unsigned long long)stat.used,
+               (unsigned long long)f.peak_taken, (unsigned long long)f.peak_resident,
+               (unsigned long long)f.peak_outside, HELD, (unsigned long long)stat.responses,
+               (unsigned long long)(stat.evicted - was.evicted), (unsigned long long)f.unstored,
+               (double)f.hits / REQUESTS, (double)f.runs / (double)f.hits,
+               (double)f.hit_bytes / (double)f.hits);
+        was = stat;
     }
-    zq_cache_stat(cache, &stat);
-    printf("{\"what\": \"pressure\", \"size\": %u, \"peak_used\": %llu, \"peak_resident\": %llu, "
-           "\"readers\": %d, \"evicted\": %llu, \"unstored\": %llu, \"hits\": %llu}\n",
-           SIZE, (unsigned long long)peak, (unsigned long long)peak_resident, HELD,
-           (unsigned long long)stat.evicted, (unsigned long long)unstored,
-           (unsigned long long)hits);
     for (unsigned i = 0; i < HELD; i++)
         zq_reader_detach(&held[i]);
     zq_cache_free(cache);
