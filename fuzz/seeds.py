@@ -120,6 +120,9 @@ def wire():
     yield b"\1" + frame(14, 0, head + texts + names) + frame(15, 0, b"\1\0\0\0")
     head = struct.pack("=BBHHH3H4HH", 2, 0, 200, 2, 0, 2, 3, 0, 0, 1, 0, 0, 0)
     yield b"\1" + frame(14, 0, head + b"/sGET" + b"\5\0utm_*" + fields(*pairs) + b"the body")
+    shared = frame(16, 9, struct.pack("=II", 3, 1 << 16)) + frame(16, 9, b"\0\0\0\0\1\0\0\0", 1)
+    yield b"\1" + frame(2, 9, response) + shared + frame(17, 0)
+    yield b"\0" + shared + frame(17, 0) + frame(16, 9, bytes(8))
 
 
 def conformance():

@@ -108,6 +108,17 @@ static int again_number(const struct zq_wire_frame *frame, struct zq_buf *out)
     return 0;
 }
 
+static int again_shared(const struct zq_wire_frame *frame, struct zq_buf *out)
+{
+    struct zq_wire_shared shared;
+    int rc = zq_wire_decode_shared(frame->payload, &shared);
+    if (rc != 0)
+        return rc;
+    FUZZ_CHECK(shared.bytes > 0 && shared.bytes <= ZQ_REGION_BLOCK_BYTES);
+    FUZZ_CHECK(zq_wire_encode_shared(out, frame->stream, shared, frame->flags) == 0);
+    return 0;
+}
+
 static int again_purge(const struct zq_wire_frame *frame, struct zq_buf *out)
 {
     struct zq_wire_purge purge;
@@ -160,6 +171,8 @@ static int again(const struct zq_wire_frame *frame, struct zq_arena *arena, stru
     case ZQ_WIRE_INFO:
     case ZQ_WIRE_ROUTES:
         return again_number(frame, out);
+    case ZQ_WIRE_SHARED:
+        return again_shared(frame, out);
     case ZQ_WIRE_PURGE:
         return again_purge(frame, out);
     case ZQ_WIRE_ANSWER:

@@ -6,6 +6,8 @@ deadline of many times what it should take.
 """
 
 import array
+import fcntl
+import mmap
 import os
 import select
 import signal
@@ -21,10 +23,10 @@ APPS = Path(__file__).resolve().parent / "apps"
 PATIENCE = float(os.environ.get("ZQ_TEST_PATIENCE", "30"))
 
 (REQUEST, RESPONSE, BODY, CREDIT, WANT, CANCEL, RESET, PING, PONG, PURGE, INFO,
- ANSWER, INTERIM, ROUTE, ROUTES) = range(1, 16)  # fmt: skip
+ ANSWER, INTERIM, ROUTE, ROUTES, SHARED, BLOCKS) = range(1, 18)  # fmt: skip
 NAMES = (
     "NONE REQUEST RESPONSE BODY CREDIT WANT CANCEL RESET PING PONG PURGE INFO ANSWER INTERIM ROUTE"
-    " ROUTES"
+    " ROUTES SHARED BLOCKS"
 ).split()
 END = 1
 PAYLOAD_MAX = 1 << 20
@@ -128,6 +130,47 @@ class Frame:
         return f"<{self.name} {self.stream}{end} {len(self.payload)} bytes>"
 
 
+class Memory:
+    """What super would make for one link: a region (include/zq/region.h)."""
+
+    BLOCK_BYTES, WORDS_BYTES = 64 << 10, 4096
+    TO_FRONT, TO_WORKER = range(64), range(64, 128)
+    LEAST = 16 << 10
+
+    def __init__(self):
+        self.fd = os.memfd_create("bodies", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+        os.ftruncate(self.fd, self.WORDS_BYTES + 128 * self.BLOCK_BYTES)
+        fcntl.fcntl(self.fd, fcntl.F_ADD_SEALS, 1 | 2 | 4)  # F_SEAL_SEAL, _SHRINK, _GROW
+        self.map = mmap.mmap(self.fd, 0)
+
+    def word(self, block):
+        return struct.unpack_from("=I", self.map, 4 * block)[0]
+
+    def set_word(self, block, value):
+        struct.pack_into("=I", self.map, 4 * block, value)
+
+    def taken(self, blocks):
+        return [i for i, block in enumerate(blocks) if self.word(block)]
+
+    def body(self, got, free=True):
+        """What a SHARED frame of the worker stands for."""
+        block, size = struct.unpack("=II", got.payload)
+        assert block in self.TO_FRONT and 0 < size <= self.BLOCK_BYTES and self.word(block) == 1
+        at = self.WORDS_BYTES + block * self.BLOCK_BYTES
+        data = self.map[at : at + size]
+        if free:
+            self.set_word(block, 0)
+        return data
+
+    def put(self, data):
+        """The payload of a SHARED frame with this data, in the lowest free block."""
+        block = next(i for i, block in enumerate(self.TO_WORKER) if self.word(block) == 0)
+        self.set_word(self.TO_WORKER[block], 1)
+        at = self.WORDS_BYTES + self.TO_WORKER[block] * self.BLOCK_BYTES
+        self.map[at : at + len(data)] = data
+        return struct.pack("=II", block, len(data))
+
+
 class Response:
     """A whole response, with the frames that it came in."""
 
@@ -142,8 +185,10 @@ class Response:
     def header(self, name):
         return next((v for n, v in self.headers if n.lower() == name.lower()), None)
 
-    def add(self, got):
+    def add(self, got, memory=None):
         self.frames.append(got.name)
+        if got.kind == SHARED:
+            got = Frame(BODY, got.stream, END if got.end else 0, memory.body(got))
         if got.kind == RESPONSE:
             assert self.status is None, "two RESPONSE frames"
             self.status, self.headers, self.body = parse_response(got.payload)
@@ -161,8 +206,10 @@ class Response:
 class Link:
     """The front's end of a link. Frames are read in order, and may be waited for by stream."""
 
-    def __init__(self, sock):
+    def __init__(self, sock, memory=None):
         self.sock = sock
+        self.memory = memory
+        self.answers_blocks = True
         self.sock.setblocking(False)
         self.buffer = b""
         self.frames = []
@@ -202,7 +249,9 @@ class Link:
 
     def take(self, got):
         """What a worker declares comes first, and only there."""
-        if self.declared:
+        if got.kind == BLOCKS and self.answers_blocks:
+            self.send(frame(BLOCKS))
+        elif self.declared:
             assert got.kind not in (ROUTE, ROUTES), got
             self.frames.append(got)
         elif got.kind == ROUTE:
@@ -264,6 +313,9 @@ class Stream:
     def body(self, data, end=False):
         self.link.send(frame(BODY, self.id, data, END if end else 0))
 
+    def shared(self, data, end=False):
+        self.link.send(frame(SHARED, self.id, self.link.memory.put(data), END if end else 0))
+
     def credit(self, number):
         self.link.send(number_frame(CREDIT, self.id, number))
 
@@ -279,10 +331,11 @@ class Stream:
         response = Response()
         while True:
             got = self.next(timeout=deadline - time.monotonic())
-            if response.add(got):
+            before = len(response.body)
+            if response.add(got, self.link.memory):
                 return response
-            if credit and got.kind == BODY and got.payload:
-                self.credit(len(got.payload))
+            if credit and got.kind in (BODY, SHARED) and len(response.body) > before:
+                self.credit(len(response.body) - before)
 
 
 def _wait(sock, events, deadline):
@@ -350,12 +403,13 @@ class Worker:
         assert kind == READY
         return data[24 : 24 + length].decode()
 
-    def link(self):
+    def link(self, memory=None):
         """A new link, adopted by the worker."""
         ours, theirs = socket.socketpair()
-        self.tell(LINKS, fds=[theirs.fileno()])
+        shared = [memory.fd] if memory else []
+        self.tell(LINKS, len(shared), fds=[theirs.fileno(), *shared])
         theirs.close()
-        self.links.append(Link(ours))
+        self.links.append(Link(ours, memory))
         return self.links[-1]
 
     def stop(self, ms=int(PATIENCE * 1000)):

@@ -138,7 +138,8 @@ static inline char *zq_buf_data(const struct zq_buf *b)
 struct zq_chunk {
     atomic_uint refs;
     size_t size;
-    char data[];
+    void (*release)(struct zq_chunk *chunk); /* before it is freed, if set */
+    _Alignas(16) char data[];
 };
 
 struct zq_chunk *zq_chunk_new(size_t size); /* one reference; NULL when out of memory */

@@ -10,6 +10,9 @@
  *   front → worker                        worker → front
  *   REQUEST  head [+ body], opens stream  RESPONSE head [+ body]; at most one a stream
  *   BODY     part of the request body     BODY     part of the response body
+ *   SHARED   the same, in a block of      SHARED   the same
+ *            the shared memory
+ *   BLOCKS   answer to BLOCKS             BLOCKS   no block is free, and a body waits for one
  *   CREDIT   u32: more response body      CREDIT   u32: more request body may be sent
  *            may be sent                  WANT     the application asks for the body (100-continue)
  *   CANCEL   the client has left          RESET    the application failed, or answer to CANCEL
@@ -20,16 +23,22 @@
  *                                         ROUTE    one route that the application declares
  *                                         ROUTES   u32: that were all, so many
  *
- * Streams: the front picks numbers, never 0 (which PING, PURGE, INFO, their answers, ROUTE and
- * ROUTES have) and never one that is open. The request side ends with END on REQUEST or BODY, the
- * response side with END on RESPONSE or BODY, or with RESET. A stream is over for both when the
+ * Streams: the front picks numbers, never 0 (which PING, PURGE, INFO, BLOCKS, their answers, ROUTE
+ * and ROUTES have) and never one that is open. The request side ends with END on REQUEST, BODY or
+ * SHARED, the response side with END on RESPONSE, BODY or SHARED, or with RESET. A stream is over for both when the
  * response side has ended: the front sends nothing more on it, and the worker ignores what was
- * already on its way (BODY, CREDIT and CANCEL for a stream that it does not know). After CANCEL the
+ * already on its way (BODY, SHARED, CREDIT and CANCEL for a stream that it does not know). After CANCEL the
  * worker closes the stream at once by RESET (unless its END crossed it), so for the front every
  * frame of an unknown stream is a protocol violation.
  *
  * Credit: each side may send ZQ_WIRE_…_WINDOW body bytes of a stream at first (those in REQUEST
  * and RESPONSE frames count), and then what CREDIT frames add. Sending more is a violation.
+ *
+ * SHARED names a block of the link's region (zq/region.h), where the bytes begin, and how many there
+ * are. It is as good as a BODY frame with them. The receiver gives the block back by itself when it
+ * has let go of the bytes; that takes no frame. A front that finds no free block sends BODY; a worker may,
+ * too, or ask BLOCKS. The front answers that when it has read it and keeps, of the blocks named in
+ * front of it, at most three quarters of all. The worker asks again only behind the answer.
  *
  * PURGE and INFO carry a number that ANSWER repeats. A worker asks the next when it has read the
  * answer; the purge is effective when the answer is written.
@@ -42,6 +51,7 @@
 
 #include "zq/base.h"
 #include "zq/field.h"
+#include "zq/region.h"
 #include "zq/route.h"
 
 #define ZQ_WIRE_HEADER_SIZE 12
@@ -49,6 +59,7 @@
 #define ZQ_WIRE_BODY_MAX (64u << 10)        /* body bytes an encoder puts in one frame */
 #define ZQ_WIRE_REQUEST_WINDOW (128u << 10) /* body bytes before the first CREDIT */
 #define ZQ_WIRE_RESPONSE_WINDOW (256u << 10)
+#define ZQ_WIRE_SHARED_LEAST (16u << 10) /* shorter parts are cheaper in a frame */
 #define ZQ_WIRE_CREDIT_MAX (1u << 30) /* a stream's credit never exceeds this */
 #define ZQ_WIRE_PURGE_TEXT_MAX 8192   /* bytes that name what is purged */
 #define ZQ_WIRE_ANSWER_TEXT_MAX 4096
@@ -75,7 +86,9 @@
     X(ANSWER, 1, 0, 0, 8)                                                                          \
     X(INTERIM, 0, 1, 1, 4)                                                                         \
     X(ROUTE, 0, 1, 0, 24)                                                                          \
-    X(ROUTES, 0, 1, 0, 4)
+    X(ROUTES, 0, 1, 0, 4)                                                                          \
+    X(SHARED, 1, 1, 1, 8)                                                                          \
+    X(BLOCKS, 1, 1, 0, 0)
 
 enum zq_wire_type {
     ZQ_WIRE_NONE,
@@ -120,6 +133,12 @@ struct zq_wire_purge {
     struct zq_slice text;
 };
 
+/* Where a part of a body is, in the sender's blocks of the region. */
+struct zq_wire_shared {
+    uint32_t block; /* of which there may be none */
+    uint32_t bytes; /* 1 .. ZQ_REGION_BLOCK_BYTES */
+};
+
 /* `status`: 200, or what HTTP would say; `text` then says why. INFO's is JSON. */
 struct zq_wire_answer {
     uint32_t number;
@@ -153,6 +172,7 @@ int zq_wire_decode_interim(struct zq_slice payload, struct zq_arena *arena,
                            struct zq_wire_response *out);
 int zq_wire_decode_purge(struct zq_slice payload, struct zq_wire_purge *out);
 int zq_wire_decode_answer(struct zq_slice payload, struct zq_wire_answer *out);
+int zq_wire_decode_shared(struct zq_slice payload, struct zq_wire_shared *out);
 /* Its lists come from `arena`, too. The pattern has no fault, the methods are tokens, and only a
  * STATIC route has a response. */
 int zq_wire_decode_route(struct zq_slice payload, struct zq_arena *arena, struct zq_route *out);
@@ -170,6 +190,8 @@ int zq_wire_encode_response(struct zq_buf *out, uint32_t stream,
 int zq_wire_encode_interim(struct zq_buf *out, uint32_t stream,
                            const struct zq_wire_response *interim);
 int zq_wire_encode_body(struct zq_buf *out, uint32_t stream, struct zq_slice body, unsigned flags);
+int zq_wire_encode_shared(struct zq_buf *out, uint32_t stream, struct zq_wire_shared shared,
+                          unsigned flags);
 int zq_wire_encode_number(struct zq_buf *out, enum zq_wire_type type, uint32_t stream,
                           uint32_t number); /* CREDIT, PING, PONG, INFO, ROUTES */
 int zq_wire_encode_purge(struct zq_buf *out, const struct zq_wire_purge *purge);
@@ -177,12 +199,16 @@ int zq_wire_encode_answer(struct zq_buf *out, const struct zq_wire_answer *answe
 /* ZQ_EINVAL for what the decoder would refuse. */
 int zq_wire_encode_route(struct zq_buf *out, const struct zq_route *route);
 int zq_wire_encode_signal(struct zq_buf *out, enum zq_wire_type type, uint32_t stream,
-                          unsigned flags); /* WANT, CANCEL, RESET */
+                          unsigned flags); /* WANT, CANCEL, RESET, BLOCKS */
 /* The same, without the bytes of the body, which the caller sends behind what was appended. */
 int zq_wire_encode_response_head(struct zq_buf *out, uint32_t stream,
                                  const struct zq_wire_response *response, unsigned flags);
 int zq_wire_encode_body_head(struct zq_buf *out, uint32_t stream, size_t body_bytes,
                              unsigned flags);
+/* Copies `part` into a free block of `region` and appends the frame that names it. ZQ_EAGAIN when it
+ * has to go in a BODY frame: it is too short or too long, no block is free, or `region` is NULL. */
+int zq_wire_share(struct zq_buf *out, uint32_t stream, struct zq_region *region,
+                  enum zq_region_way way, struct zq_slice part, unsigned flags);
 /* Rewrites the stream number of a frame that was encoded at `frame` (a request that waited or is
  * tried again). */
 void zq_wire_restream(char *frame, uint32_t stream);

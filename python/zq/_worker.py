@@ -38,7 +38,7 @@ class Worker:
         root_path = (config["root_path"] or "").rstrip("/")
         self.bridge = native.Bridge(app, loop, self.state, root_path, on_error)
         _front.serve(self.bridge, loop)
-        self.descriptors = []  # links that came before the application was ready
+        self.links = []  # that came before the application was ready
         self.ready = False
         self.stopping = loop.create_future()  # its result: milliseconds left
 
@@ -76,7 +76,8 @@ class Worker:
         gc.collect()
         gc.freeze()
         self.ready = True
-        self._adopt(self.descriptors)
+        for links in self.links:
+            self._adopt(*links)
         native.control_ready(f"{platform.python_version()} {self.loop_name}")
         deadline = self.loop.time() + await self.stopping / 1000
         await self._finish_requests(deadline)
@@ -131,18 +132,21 @@ class Worker:
         kind, value, text, descriptors = message
         if kind == "LINKS" and not self.stopping.done():
             if self.ready:
-                self._adopt(descriptors)
+                self._adopt(descriptors, value)
             else:
-                self.descriptors.extend(descriptors)
+                self.links.append((descriptors, value))
             return
         for descriptor in descriptors:
             os.close(descriptor)
         if kind == "STOP" and not self.stopping.done():
             self.stopping.set_result(value)
 
-    def _adopt(self, descriptors):
-        for descriptor in descriptors:
-            self.bridge.open(descriptor)
+    def _adopt(self, descriptors, shares_memory):
+        *descriptors, memory = descriptors if shares_memory else (*descriptors, -1)
+        for index, descriptor in enumerate(descriptors):
+            self.bridge.open(descriptor, memory, index)
+        if shares_memory:
+            os.close(memory)
 
     def _end_loop(self):
         """What asyncio.run() does at its end, but it does not wait for ever."""

@@ -35,7 +35,7 @@ static const struct {
     const char *name;
     int64_t max;
 } maxima[] = {
-    {"front-threads", ZQ_CONTROL_FDS_MAX},
+    {"front-threads", ZQ_CONTROL_LINKS_MAX},
     {"workers", 1024},
 };
 

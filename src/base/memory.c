@@ -124,6 +124,7 @@ struct zq_chunk *zq_chunk_new(size_t size)
     if (chunk != NULL) {
         atomic_init(&chunk->refs, 1);
         chunk->size = size;
+        chunk->release = NULL;
     }
     return chunk;
 }
@@ -135,8 +136,11 @@ void zq_chunk_ref(struct zq_chunk *chunk)
 
 void zq_chunk_unref(struct zq_chunk *chunk)
 {
-    if (chunk != NULL && atomic_fetch_sub_explicit(&chunk->refs, 1, memory_order_acq_rel) == 1)
-        free(chunk);
+    if (chunk == NULL || atomic_fetch_sub_explicit(&chunk->refs, 1, memory_order_acq_rel) != 1)
+        return;
+    if (chunk->release != NULL)
+        chunk->release(chunk);
+    free(chunk);
 }
 
 /* Acquire: what the others read was read before it is overwritten. */

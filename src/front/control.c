@@ -31,6 +31,7 @@ void front_report(enum zq_control_type type, const struct front_worker *worker, 
 
 struct new_link {
     struct front_worker *worker;
+    struct zq_region *region;
     int fd;
 };
 
@@ -38,17 +39,24 @@ static void add_link(struct front_thread *thread, void *argument)
 {
     struct new_link *new = argument;
 
-    if (link_new(thread, new->worker, new->fd) == NULL)
+    if (link_new(thread, new->worker, new->region, new->fd) == NULL)
         zq_log(ZQ_LOG_ERROR, "no memory for a link to a worker");
     free(new);
     fetch_waiting(thread);
+}
+
+/* `*region` is NULL where no memory is shared. */
+static int region_of(const struct zq_control *m, unsigned index, struct zq_region **region)
+{
+    *region = m->value ? zq_region_new(m->fds[m->n_fds - 1], index) : NULL;
+    return m->value && *region == NULL ? ZQ_ENOMEM : 0;
 }
 
 static void on_worker(struct zq_control *m)
 {
     struct front_worker *worker = calloc(1, sizeof(*worker));
 
-    if (worker == NULL || m->n_fds != the_front->n_threads) {
+    if (worker == NULL || m->n_fds != the_front->n_threads + (m->value ? 1 : 0)) {
         zq_log(ZQ_LOG_ERROR, "worker %u cannot be used", m->worker);
         free(worker);
         return;
@@ -60,7 +68,9 @@ static void on_worker(struct zq_control *m)
         struct new_link *new = malloc(sizeof(*new));
         if (new == NULL)
             _exit(1);
-        *new = (struct new_link){worker, m->fds[i]};
+        *new = (struct new_link){.worker = worker, .fd = m->fds[i]};
+        if (region_of(m, i, &new->region) < 0)
+            _exit(1);
         m->fds[i] = -1;
         front_thread_call(&the_front->threads[i], add_link, new);
     }

@@ -294,15 +294,14 @@ static void grant(struct fetch *fetch)
     link_flush_later(fetch->link);
 }
 
-/* Appends content, which lies in the thread's input; past the end of the stream the fetch is over
- * and gone. */
+/* Appends content, which lies in `chunk`; past the end of the stream the fetch is over and gone. */
 static int take_content(struct fetch *fetch, const struct zq_wire_frame *frame,
-                        struct zq_slice data)
+                        struct zq_slice data, struct zq_chunk *chunk)
 {
     if (data.n > fetch->credit)
         return ZQ_EPROTO;
     fetch->credit -= (uint32_t)data.n;
-    if (data.n > 0 && zq_entry_append_chunk(&fetch->writer, data, fetch->thread->input) < 0) {
+    if (data.n > 0 && zq_entry_append_chunk(&fetch->writer, data, chunk) < 0) {
         fetch_fail(fetch, 503);
         return 0;
     }
@@ -315,7 +314,8 @@ static int take_content(struct fetch *fetch, const struct zq_wire_frame *frame,
     return 0;
 }
 
-static int on_response(struct fetch *fetch, const struct zq_wire_frame *frame)
+static int on_response(struct fetch *fetch, const struct zq_wire_frame *frame,
+                       struct zq_chunk *chunk)
 {
     struct zq_arena *arena = &fetch->thread->scratch;
     struct zq_wire_response response;
@@ -333,7 +333,7 @@ static int on_response(struct fetch *fetch, const struct zq_wire_frame *frame)
     }
     fetch->state = FETCH_OPEN;
     zq_buf_fini(&fetch->request);
-    return take_content(fetch, frame, response.body);
+    return take_content(fetch, frame, response.body, chunk);
 }
 
 static int on_credit(struct fetch *fetch, const struct zq_wire_frame *frame)
@@ -348,15 +348,17 @@ static int on_credit(struct fetch *fetch, const struct zq_wire_frame *frame)
     return 0;
 }
 
-static int on_frame(struct fetch *fetch, const struct zq_wire_frame *frame)
+static int on_frame(struct fetch *fetch, const struct zq_wire_frame *frame,
+                    struct zq_chunk *chunk)
 {
     switch (frame->type) {
     case ZQ_WIRE_RESPONSE:
-        return on_response(fetch, frame);
+        return on_response(fetch, frame, chunk);
     case ZQ_WIRE_INTERIM:
         return interim_pass(fetch, frame);
     case ZQ_WIRE_BODY:
-        return fetch->state == FETCH_OPEN ? take_content(fetch, frame, frame->payload) : ZQ_EPROTO;
+        return fetch->state == FETCH_OPEN ? take_content(fetch, frame, frame->payload, chunk)
+                                          : ZQ_EPROTO;
     case ZQ_WIRE_CREDIT:
         return on_credit(fetch, frame);
     case ZQ_WIRE_WANT:
@@ -370,14 +372,14 @@ static int on_frame(struct fetch *fetch, const struct zq_wire_frame *frame)
     }
 }
 
-int fetch_frame(struct fetch *fetch, const struct zq_wire_frame *frame)
+int fetch_frame(struct fetch *fetch, const struct zq_wire_frame *frame, struct zq_chunk *chunk)
 {
     ZQ_CHECK(fetch, FETCH_MAGIC);
     /* A stream that ends here is not cancelled any more, whatever becomes of the fetch. */
     bool ends = frame->type == ZQ_WIRE_RESET || (frame->flags & ZQ_WIRE_END);
     if (ends)
         fetch->stream = 0;
-    int error = on_frame(fetch, frame);
+    int error = on_frame(fetch, frame, chunk);
     if (error < 0 && ends)
         fetch->stream = frame->stream;
     return error;

@@ -62,9 +62,10 @@ void fetch_leave(struct fetch *fetch);
 /* Sends what waits for a worker, oldest first, while there is one. */
 void fetch_waiting(struct front_thread *thread);
 
-/* From link.c: a frame of the fetch's stream. ZQ_EPROTO when the worker broke the rules. The
- * stream is closed by the caller behind END and RESET. */
-int fetch_frame(struct fetch *fetch, const struct zq_wire_frame *frame);
+/* From link.c: a frame of the fetch's stream, whose payload lies in `chunk` (NULL: where it may not
+ * be kept). ZQ_EPROTO when the worker broke the rules. The stream is closed by the caller behind END
+ * and RESET. */
+int fetch_frame(struct fetch *fetch, const struct zq_wire_frame *frame, struct zq_chunk *chunk);
 /* The worker died with this stream open. `hung`: it was killed for not answering. */
 void fetch_orphaned(struct fetch *fetch, bool hung);
 

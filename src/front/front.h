@@ -21,7 +21,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-#define FRONT_THREADS_MAX ZQ_CONTROL_FDS_MAX
+#define FRONT_THREADS_MAX ZQ_CONTROL_LINKS_MAX
 #define FRONT_LISTENERS_MAX 64
 #define FRONT_ADMIN_LISTENERS_MAX 16
 

@@ -33,7 +33,8 @@ static void worker_unref(struct front_worker *worker, bool retired)
     free(worker);
 }
 
-struct link *link_new(struct front_thread *thread, struct front_worker *worker, int fd)
+struct link *link_new(struct front_thread *thread, struct front_worker *worker,
+                      struct zq_region *region, int fd)
 {
     struct link *link = calloc(1, sizeof(*link));
 
@@ -43,6 +44,7 @@ struct link *link_new(struct front_thread *thread, struct front_worker *worker, 
         .magic = LINK_MAGIC,
         .thread = thread,
         .worker = worker,
+        .region = region,
         .io = {.fd = -1, .on_event = on_event},
         .flush = {.on_turn_end = on_turn_end},
     };
@@ -54,6 +56,7 @@ struct link *link_new(struct front_thread *thread, struct front_worker *worker, 
 fail:
     free(link);
     close(fd);
+    zq_region_unref(region);
     worker_unref(worker, false);
     return NULL;
 }
@@ -78,6 +81,7 @@ static void dispose(struct link *link, bool retired)
     zq_buf_fini(&link->out);
     routes_declaring_fini(&link->declaring);
     free(link->streams);
+    zq_region_unref(link->region);
     atomic_fetch_sub(&link->worker->outstanding, link->open);
     worker_unref(link->worker, retired);
     link->magic = 0;
@@ -204,6 +208,54 @@ static bool closes_stream(const struct zq_wire_frame *frame)
     return frame->type == ZQ_WIRE_RESET || (frame->flags & ZQ_WIRE_END) != 0;
 }
 
+/* `chunk` is where the payload lies, for what keeps a part of it; NULL: it cannot be kept. */
+static int on_stream_frame(struct link *link, const struct zq_wire_frame *frame,
+                           struct zq_chunk *chunk)
+{
+    struct stream *stream = find_stream(link, frame->stream);
+
+    if (stream == NULL)
+        return ZQ_EPROTO;
+    int error = stream->fetch != NULL ? fetch_frame(stream->fetch, frame, chunk) : 0;
+    if (error == 0 && closes_stream(frame))
+        close_stream(link, find_stream(link, frame->stream));
+    return error;
+}
+
+/* As BODY, with what lies in the block; which goes back here, or by who keeps it. */
+static int on_shared(struct link *link, const struct zq_wire_frame *frame)
+{
+    struct zq_wire_frame body = *frame;
+    struct zq_wire_shared shared;
+
+    if (zq_wire_decode_shared(frame->payload, &shared) < 0)
+        return ZQ_EPROTO;
+    const char *block = zq_region_block(link->region, ZQ_REGION_TO_FRONT, shared.block);
+    if (block == NULL)
+        return ZQ_EPROTO;
+    struct zq_chunk *chunk = zq_region_hold(link->region, ZQ_REGION_TO_FRONT, shared.block);
+    body.type = ZQ_WIRE_BODY;
+    body.payload = zq_slice(block, shared.bytes);
+    int error = on_stream_frame(link, &body, chunk);
+    if (chunk != NULL)
+        zq_chunk_unref(chunk);
+    else
+        zq_region_give(link->region, ZQ_REGION_TO_FRONT, shared.block);
+    return error;
+}
+
+/* It leaves behind this turn's output, which lets go of blocks; and who asks again before it has
+ * left has not waited for it. */
+static int on_blocks(struct link *link)
+{
+    if (link->unfreed > 0)
+        return ZQ_EPROTO;
+    int error = zq_wire_encode_signal(&link->out, ZQ_WIRE_BLOCKS, 0, 0);
+    link->unfreed = link->out.n;
+    link_flush_later(link);
+    return error;
+}
+
 static int on_frame(struct link *link, const struct zq_wire_frame *frame)
 {
     if (frame->type == ZQ_WIRE_ROUTE || frame->type == ZQ_WIRE_ROUTES)
@@ -214,13 +266,11 @@ static int on_frame(struct link *link, const struct zq_wire_frame *frame)
         return link_pong(link, frame);
     if (frame->type == ZQ_WIRE_PURGE || frame->type == ZQ_WIRE_INFO)
         return front_answer(link, frame);
-    struct stream *stream = find_stream(link, frame->stream);
-    if (stream == NULL)
-        return ZQ_EPROTO;
-    int error = stream->fetch != NULL ? fetch_frame(stream->fetch, frame) : 0;
-    if (error == 0 && closes_stream(frame))
-        close_stream(link, find_stream(link, frame->stream));
-    return error;
+    if (frame->type == ZQ_WIRE_BLOCKS)
+        return on_blocks(link);
+    if (frame->type == ZQ_WIRE_SHARED)
+        return on_shared(link, frame);
+    return on_stream_frame(link, frame, link->thread->input);
 }
 
 /* What is left of `input` is the beginning of a frame: it goes in front of the next input. */
@@ -310,6 +360,7 @@ static bool write_once(struct link *link, struct zq_slice more, size_t *taken)
     size_t buffered = (size_t)n < link->out.n ? (size_t)n : link->out.n;
     zq_buf_consume(&link->out, buffered);
     link->unanswered -= buffered < link->unanswered ? buffered : link->unanswered;
+    link->unfreed -= buffered < link->unfreed ? buffered : link->unfreed;
     *taken = (size_t)n - buffered;
     return true;
 }
@@ -339,7 +390,12 @@ void link_flush_later(struct link *link)
 int link_body(struct link *link, uint32_t stream, struct zq_slice data, unsigned flags)
 {
     size_t taken = 0;
+    int shared = zq_wire_share(&link->out, stream, link->region, ZQ_REGION_TO_WORKER, data, flags);
 
+    if (shared != ZQ_EAGAIN) {
+        link_flush_later(link);
+        return shared;
+    }
     if (data.n < DIRECT_BYTES || (link->io.events & EPOLLOUT) != 0) {
         int error = zq_wire_encode_body(&link->out, stream, data, flags);
         link_flush_later(link);

@@ -25,6 +25,7 @@ struct link {
     struct zq_node node; /* in thread->links */
     struct front_thread *thread;
     struct front_worker *worker;
+    struct zq_region *region; /* NULL: no memory is shared; owned */
     struct zq_io io;
     struct zq_buf in;           /* the beginning of a frame */
     size_t awaited;             /* bytes of that frame; 0: not known yet */
@@ -33,6 +34,7 @@ struct link {
     struct zq_defer flush;
     struct routes_declaring declaring;
     size_t unanswered; /* bytes of `out` up to the end of the last ANSWER */
+    size_t unfreed;    /* the same, of the last BLOCKS */
     struct stream *streams;
     uint32_t n_streams, free_stream, open;
     uint32_t round; /* makes stream numbers differ when a slot is used again */
@@ -45,8 +47,10 @@ struct link {
     bool broken;  /* closed or misbehaved: waits for WORKER_DEAD */
 };
 
-/* Takes over `fd` and one reference to `worker`; NULL (and both given back) when out of memory. */
-struct link *link_new(struct front_thread *thread, struct front_worker *worker, int fd);
+/* Takes over `fd`, `region` and one reference to `worker`; NULL (and all given back) when out of
+ * memory. */
+struct link *link_new(struct front_thread *thread, struct front_worker *worker,
+                      struct zq_region *region, int fd);
 /* Frees it; no stream may be open with a fetch. */
 void link_free(struct link *link);
 /* The link of the worker that a new request should go to, or NULL. */
@@ -59,8 +63,8 @@ uint32_t link_open(struct link *link, struct fetch *fetch);
 void link_cancel(struct link *link, uint32_t stream);
 /* `link->out` was appended to: it is written once, at the end of the turn. */
 void link_flush_later(struct link *link);
-/* Sends a part of a request's body (at most ZQ_WIRE_BODY_MAX bytes), a long one from where it is if
- * the socket takes it. 0 or ZQ_ENOMEM (then nothing was sent). */
+/* Sends a part of a request's body (at most ZQ_WIRE_BODY_MAX bytes): a long one by shared memory, or
+ * if no block is free, from where it is if the socket takes it. 0 or ZQ_ENOMEM (then nothing was sent). */
 int link_body(struct link *link, uint32_t stream, struct zq_slice data, unsigned flags);
 /* The worker is dead: its fetches are told (fetch_orphaned), the link is freed. */
 void link_orphan(struct link *link, bool hung);

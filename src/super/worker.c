@@ -6,8 +6,10 @@
 
 #include "zq/clock.h"
 #include "zq/log.h"
+#include "zq/region.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -150,6 +152,24 @@ static int make_pairs(int64_t n, struct zq_control *a, struct zq_control *b)
     return 0;
 }
 
+/* Without it long bodies go through the sockets, as short ones do. */
+static void share_memory(int64_t n, struct zq_control *a, struct zq_control *b)
+{
+    int memory = zq_region_memory((unsigned)n);
+    int again = memory < 0 ? -1 : fcntl(memory, F_DUPFD_CLOEXEC, 0);
+
+    if (again < 0) {
+        zq_log(ZQ_LOG_WARNING, "no memory is shared with worker %u: %s", a->worker,
+               strerror(errno));
+        if (memory >= 0)
+            close(memory);
+        return;
+    }
+    a->value = b->value = 1;
+    a->fds[a->n_fds++] = memory;
+    b->fds[b->n_fds++] = again;
+}
+
 static void close_fds(struct zq_control *message)
 {
     while (message->n_fds)
@@ -168,9 +188,12 @@ void worker_link(struct super *s, struct worker *w)
     if (make_pairs(s->config->front_threads, &to_worker, &to_front) < 0) {
         zq_log(ZQ_LOG_ERROR, "cannot link worker %u to the front: %s", w->number, strerror(errno));
         worker_kill(w);
-    } else if (send_to(w, &to_worker) == 0 && super_front_send(s, &to_front) == 0) {
-        w->linked = true;
+        goto done;
     }
+    share_memory(s->config->front_threads, &to_worker, &to_front);
+    if (send_to(w, &to_worker) == 0 && super_front_send(s, &to_front) == 0)
+        w->linked = true;
+done:
     close_fds(&to_worker);
     close_fds(&to_front);
 }

@@ -20,13 +20,15 @@ const char *zq_wire_name(enum zq_wire_type type)
 
 static bool may_have_end(uint8_t type)
 {
-    return type == ZQ_WIRE_REQUEST || type == ZQ_WIRE_RESPONSE || type == ZQ_WIRE_BODY;
+    return type == ZQ_WIRE_REQUEST || type == ZQ_WIRE_RESPONSE || type == ZQ_WIRE_BODY ||
+           type == ZQ_WIRE_SHARED;
 }
 
 static bool is_variable(uint8_t type)
 {
-    return may_have_end(type) || type == ZQ_WIRE_PURGE || type == ZQ_WIRE_ANSWER ||
-           type == ZQ_WIRE_INTERIM || type == ZQ_WIRE_ROUTE;
+    return type == ZQ_WIRE_REQUEST || type == ZQ_WIRE_RESPONSE || type == ZQ_WIRE_BODY ||
+           type == ZQ_WIRE_PURGE || type == ZQ_WIRE_ANSWER || type == ZQ_WIRE_INTERIM ||
+           type == ZQ_WIRE_ROUTE;
 }
 
 static bool header_is_valid(const struct wire_header *h, enum zq_wire_from from)
@@ -205,6 +207,14 @@ int zq_wire_decode_number(const struct zq_wire_frame *frame, uint32_t *out)
         return ZQ_EPROTO;
     memcpy(out, frame->payload.p, sizeof(*out));
     if (frame->type == ZQ_WIRE_CREDIT && (*out == 0 || *out > ZQ_WIRE_CREDIT_MAX))
+        return ZQ_EPROTO;
+    return 0;
+}
+
+int zq_wire_decode_shared(struct zq_slice in, struct zq_wire_shared *out)
+{
+    if (in.n != sizeof(*out) || !zq_wire_take_copy(&in, out, sizeof(*out)) || out->bytes == 0 ||
+        out->bytes > ZQ_REGION_BLOCK_BYTES)
         return ZQ_EPROTO;
     return 0;
 }

@@ -159,6 +159,35 @@ int zq_wire_encode_number(struct zq_buf *out, enum zq_wire_type type, uint32_t s
     return 0;
 }
 
+int zq_wire_encode_shared(struct zq_buf *out, uint32_t stream, struct zq_wire_shared shared,
+                          unsigned flags)
+{
+    int error;
+    char *to =
+        zq_wire_open_frame(out, ZQ_WIRE_SHARED, stream, flags, sizeof(shared), &error);
+
+    if (to == NULL)
+        return error;
+    zq_wire_put(to, &shared, sizeof(shared));
+    return 0;
+}
+
+int zq_wire_share(struct zq_buf *out, uint32_t stream, struct zq_region *region,
+                  enum zq_region_way way, struct zq_slice part, unsigned flags)
+{
+    if (region == NULL || part.n < ZQ_WIRE_SHARED_LEAST || part.n > ZQ_REGION_BLOCK_BYTES)
+        return ZQ_EAGAIN;
+    int block = zq_region_take(region, way);
+    if (block < 0)
+        return ZQ_EAGAIN;
+    memcpy(zq_region_block(region, way, (uint32_t)block), part.p, part.n);
+    struct zq_wire_shared shared = {(uint32_t)block, (uint32_t)part.n};
+    int error = zq_wire_encode_shared(out, stream, shared, flags);
+    if (error < 0)
+        zq_region_give(region, way, (uint32_t)block);
+    return error;
+}
+
 int zq_wire_encode_signal(struct zq_buf *out, enum zq_wire_type type, uint32_t stream,
                           unsigned flags)
 {

@@ -5,6 +5,8 @@
 #include "worker/request.h"
 #include "worker/scope.h"
 
+#include <unistd.h>
+
 void zq_bridge_look_up_factory(struct zq_bridge *b)
 {
     PyObject *factory =
@@ -33,9 +35,11 @@ static bool is_idle(const struct zq_bridge *b)
 {
     if (b->n_requests > 0)
         return false;
-    for (const struct zq_node *n = b->links.next; n != &b->links; n = n->next)
-        if (zq_output_bytes(&ZQ_CONTAINER(n, struct zq_link, node)->out) > 0)
-            return false;
+    for (const struct zq_node *n = b->links.next; n != &b->links; n = n->next) {
+        const struct zq_link *link = ZQ_CONTAINER(n, struct zq_link, node);
+        if (zq_output_bytes(&link->out) > 0 || link->n_streams > 0)
+            return false; /* a stream without request still has something to send */
+    }
     return true;
 }
 
@@ -54,13 +58,20 @@ void zq_bridge_check_idle(struct zq_bridge *b)
 
 /* ---- methods ---- */
 
-static PyObject *bridge_open(PyObject *self, PyObject *arg)
+static PyObject *bridge_open(PyObject *self, PyObject *args)
 {
-    int fd = (int)PyLong_AsLong(arg);
+    struct zq_region *region = NULL;
+    int fd, memory;
+    unsigned index;
 
-    if (fd == -1 && PyErr_Occurred())
+    if (!PyArg_ParseTuple(args, "iiI:open", &fd, &memory, &index))
         return NULL;
-    if (zq_link_open((struct zq_bridge *)self, fd) < 0)
+    if (memory >= 0 && (region = zq_region_new(memory, index)) == NULL) {
+        close(fd);
+        PyErr_SetString(PyExc_MemoryError, "the memory shared with the front cannot be mapped");
+        return NULL;
+    }
+    if (zq_link_open((struct zq_bridge *)self, fd, region) < 0)
         return NULL;
     Py_RETURN_NONE;
 }
@@ -127,7 +138,9 @@ static PyObject *bridge_tasks(PyObject *self, PyObject *unused)
 }
 
 static PyMethodDef bridge_methods[] = {
-    {"open", bridge_open, METH_O, "open(fd): serve a link to a front; takes the descriptor over"},
+    {"open", bridge_open, METH_VARARGS,
+     "open(fd, memory, index): serve a link to a front, with region `index` of the descriptor "
+     "`memory` (-1: without); takes fd over"},
     {"declare", bridge_declare, METH_O,
      "declare(routes): the routes of the application; ValueError names the one that is wrong"},
     {"close_links", bridge_close_links, METH_NOARGS, "close_links(): their requests are lost"},

@@ -122,6 +122,31 @@ void zq_link_hold(struct zq_link *link, struct zq_stream *s)
         schedule_turn_end(link);
 }
 
+static void ask_blocks(struct zq_link *link)
+{
+    if (link->asked_blocks)
+        return;
+    link->asked_blocks = true;
+    if (zq_wire_encode_signal(&link->out.frames, ZQ_WIRE_BLOCKS, 0, 0) < 0)
+        zq_link_break(link, zq_strerror(ZQ_ENOMEM));
+}
+
+void zq_link_starve(struct zq_link *link, struct zq_stream *s)
+{
+    zq_list_append(&link->starved, &s->held);
+    ask_blocks(link);
+}
+
+/* Whatever came from the front, blocks may have become free. */
+static void feed_starved(struct zq_link *link)
+{
+    while (!zq_list_empty(&link->starved) && !link->broken && link->fd >= 0 &&
+           zq_region_has_free(link->region, ZQ_REGION_TO_FRONT))
+        zq_stream_resume(ZQ_CONTAINER(link->starved.next, struct zq_stream, held));
+    if (!zq_list_empty(&link->starved))
+        ask_blocks(link);
+}
+
 /* Writes what is there, and closes the link if that is its lot. */
 static void flush(struct zq_link *link)
 {
@@ -169,6 +194,23 @@ static int feed_body(struct zq_stream *s, const struct zq_wire_frame *frame)
     return error;
 }
 
+/* As BODY, with what lies in the block. */
+static int feed_shared(struct zq_link *link, struct zq_stream *s, const struct zq_wire_frame *frame)
+{
+    struct zq_wire_frame body = *frame;
+    struct zq_wire_shared shared;
+
+    if (zq_wire_decode_shared(frame->payload, &shared) < 0)
+        return ZQ_EPROTO;
+    const char *block = zq_region_block(link->region, ZQ_REGION_TO_WORKER, shared.block);
+    if (block == NULL)
+        return ZQ_EPROTO;
+    body.payload = zq_slice(block, shared.bytes);
+    int error = feed_body(s, &body);
+    zq_region_give(link->region, ZQ_REGION_TO_WORKER, shared.block);
+    return error;
+}
+
 static int feed_credit(struct zq_stream *s, const struct zq_wire_frame *frame)
 {
     uint32_t bytes;
@@ -188,6 +230,8 @@ static int dispatch(struct zq_link *link, const struct zq_wire_frame *frame)
         return open_stream(link, frame);
     case ZQ_WIRE_BODY:
         return feed_body(s, frame);
+    case ZQ_WIRE_SHARED:
+        return feed_shared(link, s, frame);
     case ZQ_WIRE_CREDIT:
         return feed_credit(s, frame);
     case ZQ_WIRE_CANCEL:
@@ -200,6 +244,11 @@ static int dispatch(struct zq_link *link, const struct zq_wire_frame *frame)
         return zq_wire_encode_number(&link->out.frames, ZQ_WIRE_PONG, 0, number);
     case ZQ_WIRE_ANSWER:
         return zq_ask_answered(link, frame);
+    case ZQ_WIRE_BLOCKS:
+        if (!link->asked_blocks)
+            return ZQ_EPROTO;
+        link->asked_blocks = false;
+        return 0;
     default:
         return ZQ_EPROTO;
     }
@@ -264,6 +313,7 @@ static PyObject *on_readable(PyObject *self, PyObject *unused)
     if (read_in(link)) {
         zq_bridge_look_up_factory(link->bridge);
         dispatch_all(link);
+        feed_starved(link);
     }
     link->reading = false;
     /* Tasks that this Python cannot start eagerly run in the rest of this turn, and what they
@@ -313,18 +363,22 @@ static PyMethodDef callbacks[] = {
     {"on_turn_end", on_turn_end, METH_NOARGS, NULL},
 };
 
-static struct zq_link *new_link(struct zq_bridge *bridge, int fd)
+static struct zq_link *new_link(struct zq_bridge *bridge, int fd, struct zq_region *region)
 {
     struct zq_link *link = PyObject_GC_New(struct zq_link, bridge->module->link_type);
 
-    if (link == NULL)
+    if (link == NULL) {
+        zq_region_unref(region);
         return NULL;
+    }
     memset((char *)link + sizeof(PyObject), 0, sizeof(*link) - sizeof(PyObject));
     link->magic = ZQ_LINK_MAGIC;
     link->fd = fd;
+    link->region = region;
     link->bridge = (struct zq_bridge *)Py_NewRef((PyObject *)bridge);
     zq_list_init(&link->node);
     zq_list_init(&link->held);
+    zq_list_init(&link->starved);
     PyObject_GC_Track(link);
     link->on_readable = zq_bind(&callbacks[0], (PyObject *)link);
     link->on_writable = zq_bind(&callbacks[1], (PyObject *)link);
@@ -348,9 +402,9 @@ static int put_routes(struct zq_link *link)
                            (size_t)PyBytes_GET_SIZE(frames));
 }
 
-int zq_link_open(struct zq_bridge *bridge, int fd)
+int zq_link_open(struct zq_bridge *bridge, int fd, struct zq_region *region)
 {
-    struct zq_link *link = new_link(bridge, fd);
+    struct zq_link *link = new_link(bridge, fd, region);
 
     if (link == NULL) {
         close(fd);
@@ -437,6 +491,7 @@ static void link_dealloc(PyObject *self)
     zq_buf_fini(&link->in);
     zq_output_fini(&link->out);
     zq_arena_fini(&link->arena);
+    zq_region_unref(link->region);
     PyMem_Free(link->table);
     link->magic = 0;
     type->tp_free(self);

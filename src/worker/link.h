@@ -19,13 +19,16 @@ struct zq_link {
     struct zq_bridge *bridge; /* owned */
     struct zq_node node;      /* among the bridge's links while open */
     int fd;                   /* owned; -1 once closed */
+    struct zq_region *region; /* NULL: no memory is shared; owned */
     struct zq_buf in;
     struct zq_output out;
     struct zq_arena arena; /* of the request being decoded */
     struct zq_stream **table;
     size_t n_streams, n_buckets;
-    struct zq_node held; /* streams that hold something for this turn */
-    int64_t written_us;  /* when output left early, or the turn began */
+    struct zq_node held;    /* streams that hold something for this turn */
+    struct zq_node starved; /* streams that wait for a free block */
+    bool asked_blocks;      /* BLOCKS is not answered yet */
+    int64_t written_us;     /* when output left early, or the turn began */
     bool reading;        /* inside on_readable */
     bool flush_soon;     /* on_turn_end is scheduled */
     bool blocked;        /* the socket is full: a writer is registered */
@@ -38,8 +41,8 @@ struct zq_link {
 
 #define ZQ_LINK_MAGIC 0x7a716c6bu
 
-/* Takes over `fd` in every case. 0, or -1 with an exception. */
-int zq_link_open(struct zq_bridge *bridge, int fd);
+/* Takes over `fd` and `region` (NULL: none) in every case. 0, or -1 with an exception. */
+int zq_link_open(struct zq_bridge *bridge, int fd, struct zq_region *region);
 /* Streams are LOST, the descriptor is closed, the bridge's reference goes. No-op when closed. */
 void zq_link_close(struct zq_link *link);
 
@@ -55,6 +58,8 @@ struct zq_stream *zq_link_find(const struct zq_link *link, uint32_t id);
 void zq_link_flush_soon(struct zq_link *link);
 /* `s` holds something until the end of this turn. */
 void zq_link_hold(struct zq_link *link, struct zq_stream *s);
+/* `s` waits for a free block: zq_stream_resume. */
+void zq_link_starve(struct zq_link *link, struct zq_stream *s);
 /* Logs why, and closes the link when the turn ends. */
 void zq_link_break(struct zq_link *link, const char *why);
 

@@ -53,7 +53,6 @@ void zq_stream_fini(struct zq_stream *s)
     Py_CLEAR(s->part);
     Py_CLEAR(s->body);
     Py_CLEAR(s->rest);
-    zq_buf_fini(&s->parts);
     zq_buf_fini(&s->bodies);
 }
 
@@ -109,17 +108,33 @@ void zq_stream_lose(struct zq_stream *s, bool answer)
 
 /* ---- the request's body ---- */
 
-static int keep_body(struct zq_stream *s, struct zq_slice body)
+/* Room behind what is kept already: exactly, for one part is mostly all there is of a message, and
+ * when there are more of them, soon enough for many. */
+static int grow_part(struct zq_stream *s, size_t n)
 {
-    if (body.n == 0)
+    size_t need = s->part_n + n, cap = s->part ? (size_t)PyBytes_GET_SIZE(s->part) : 0;
+
+    if (need <= cap)
         return 0;
-    if (s->part != NULL || s->parts.n > 0)
-        return zq_buf_append(&s->parts, body.p, body.n);
-    s->part = PyBytes_FromStringAndSize(body.p, (Py_ssize_t)body.n);
+    if (s->part == NULL)
+        s->part = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)need);
+    else /* nobody else has seen it; when it fails, it is gone */
+        _PyBytes_Resize(&s->part, (Py_ssize_t)(need > 2 * cap ? need : 2 * cap));
     if (s->part != NULL)
         return 0;
     PyErr_Clear();
     return ZQ_ENOMEM;
+}
+
+static int keep_body(struct zq_stream *s, struct zq_slice body)
+{
+    if (body.n == 0)
+        return 0;
+    if (grow_part(s, body.n) < 0)
+        return ZQ_ENOMEM;
+    memcpy(PyBytes_AS_STRING(s->part) + s->part_n, body.p, body.n);
+    s->part_n += body.n;
+    return 0;
 }
 
 int zq_stream_feed_body(struct zq_stream *s, struct zq_slice body, bool end)
@@ -150,21 +165,22 @@ static void give_credit(struct zq_stream *s, size_t taken)
 
 int zq_stream_take_body(struct zq_stream *s, PyObject **bytes, bool *more)
 {
-    if (s->body_taken || (s->part == NULL && s->parts.n == 0 && !s->body_ended))
+    size_t n = s->part_n;
+
+    if (s->body_taken || (n == 0 && !s->body_ended))
         return 0;
-    if (s->part != NULL) {
-        *bytes = s->part; /* the reference moves */
-        s->part = NULL;
-    } else {
-        const char *p = s->parts.n ? zq_buf_data(&s->parts) : NULL;
-        *bytes = PyBytes_FromStringAndSize(p, (Py_ssize_t)s->parts.n);
-        if (*bytes == NULL)
-            return -1;
-        zq_buf_consume(&s->parts, s->parts.n);
-    }
-    s->body_taken = s->body_ended && s->parts.n == 0;
+    if (n < (s->part ? (size_t)PyBytes_GET_SIZE(s->part) : 0))
+        _PyBytes_Resize(&s->part, (Py_ssize_t)n);
+    else if (n == 0)
+        s->part = PyBytes_FromStringAndSize(NULL, 0);
+    if (s->part == NULL)
+        return -1;
+    *bytes = s->part; /* the reference moves */
+    s->part = NULL;
+    s->part_n = 0;
+    s->body_taken = s->body_ended;
     *more = !s->body_taken;
-    give_credit(s, (size_t)PyBytes_GET_SIZE(*bytes));
+    give_credit(s, n);
     return 1;
 }
 
@@ -244,25 +260,44 @@ static bool is_referred(PyObject *holder, size_t n)
     return holder != NULL && n >= ZQ_OUTPUT_REFER_LEAST;
 }
 
-static int put_part(struct zq_stream *s, struct zq_slice part, PyObject *holder, unsigned flags)
+static bool is_shared(const struct zq_stream *s, size_t n)
+{
+    return s->link->region != NULL && n >= ZQ_WIRE_SHARED_LEAST;
+}
+
+/* Where a block would be wanted and none is free, it is ZQ_EAGAIN for who is patient. */
+static int put_part(struct zq_stream *s, struct zq_slice part, PyObject *holder, unsigned flags,
+                    bool patient)
 {
     struct zq_output *out = &s->link->out;
+    int error =
+        zq_wire_share(&out->frames, s->id, s->link->region, ZQ_REGION_TO_FRONT, part, flags);
 
+    if (error != ZQ_EAGAIN || (patient && is_shared(s, part.n)))
+        return error;
     if (!is_referred(holder, part.n))
         return zq_wire_encode_body(&out->frames, s->id, part, flags);
-    int error = zq_wire_encode_body_head(&out->frames, s->id, part.n, flags);
+    error = zq_wire_encode_body_head(&out->frames, s->id, part.n, flags);
     return error < 0 ? error : zq_output_refer(out, holder, part.p, part.n);
 }
 
-/* Sends `body`, whose credit is taken already, in frames of a size that the wire likes. */
-static void put_body(struct zq_stream *s, struct zq_slice body, PyObject *holder, bool end)
+/* Sends `body`, which there is credit for, in frames of a size that the wire likes; the bytes that
+ * went: of a patient one, those that a block was free for. */
+static size_t put_body(struct zq_stream *s, struct zq_slice body, PyObject *holder, bool end,
+                       bool patient)
 {
+    size_t put = 0;
+
     do {
-        size_t n = body.n < ZQ_WIRE_BODY_MAX ? body.n : ZQ_WIRE_BODY_MAX;
-        unsigned flags = end && n == body.n ? ZQ_WIRE_END : 0;
-        encoded(s, put_part(s, zq_slice(body.p, n), holder, flags));
-        body = zq_slice(body.p + n, body.n - n);
-    } while (body.n > 0);
+        size_t n = body.n - put < ZQ_WIRE_BODY_MAX ? body.n - put : ZQ_WIRE_BODY_MAX;
+        unsigned flags = end && put + n == body.n ? ZQ_WIRE_END : 0;
+        int error = put_part(s, zq_slice(body.p + put, n), holder, flags, patient);
+        if (error == ZQ_EAGAIN)
+            break;
+        encoded(s, error);
+        put += n;
+    } while (put < body.n);
+    return put;
 }
 
 static int put_head(struct zq_stream *s, struct zq_slice part, PyObject *holder, unsigned flags)
@@ -276,77 +311,92 @@ static int put_head(struct zq_stream *s, struct zq_slice part, PyObject *holder,
     return error < 0 ? error : zq_output_refer(out, holder, part.p, part.n);
 }
 
-/* RESPONSE, with as much of `body` as fits, and the rest behind it. */
-static void put_response(struct zq_stream *s, struct zq_slice body, PyObject *holder, bool end)
+/* RESPONSE, with as much of `body` as fits: how many bytes that is. What will be shared comes
+ * behind it. */
+static size_t put_response(struct zq_stream *s, struct zq_slice body, PyObject *holder, bool end)
 {
     size_t n = body.n < ZQ_WIRE_BODY_MAX ? body.n : ZQ_WIRE_BODY_MAX;
-    bool whole = n == body.n;
 
+    if (is_shared(s, n) && !s->head->bodyless)
+        n = 0;
+    bool whole = n == body.n;
     if (end && !whole)
         add_length(s, body.n);
     encoded(s, put_head(s, zq_slice(body.p, n), holder, whole && end ? ZQ_WIRE_END : 0));
-    if (!whole)
-        put_body(s, zq_slice(body.p + n, body.n - n), holder, end);
     zq_head_free(s->head);
     s->head = NULL;
+    return n;
 }
 
-/* Sends what is held. With `end` the stream is over. */
-static void put_held(struct zq_stream *s, bool end)
-{
-    struct zq_slice body = held_body(s);
-    bool first = s->state == ZQ_STREAM_HELD;
-
-    if (first)
-        put_response(s, body, s->body, end);
-    else if (body.n > 0 || end)
-        put_body(s, body, s->body, end);
-    zq_list_remove(&s->held);
-    Py_CLEAR(s->body);
-    zq_buf_fini(&s->bodies);
-    if (end) {
-        finish(s, ZQ_STREAM_ENDED);
-        return;
-    }
-    if (first)
-        move(s, ZQ_STREAM_SENDING);
-    zq_link_flush_soon(s->link);
-}
-
-void zq_stream_release(struct zq_stream *s)
-{
-    put_held(s, false);
-}
-
-/* Where the head is out the client gets what was accepted, and then is cut off; where it is not,
- * the front is free to answer 500. */
-void zq_stream_fail(struct zq_stream *s)
-{
-    if (zq_stream_is_over(s))
-        return;
-    if (s->state == ZQ_STREAM_SENDING)
-        put_held(s, false);
-    reset(s, ZQ_STREAM_FAILED);
-}
-
-/* Sends of `rest` what there is credit for. The stream may be over afterwards. */
-static void pump(struct zq_stream *s)
+/* Sends of `rest` what there is credit for, until blocks are missing. The stream may be over
+ * afterwards. */
+static void pump(struct zq_stream *s, bool patient)
 {
     const char *p = PyBytes_AS_STRING(s->rest) + s->rest_offset;
     size_t left = (size_t)PyBytes_GET_SIZE(s->rest) - s->rest_offset;
     size_t n = left < s->credit ? left : s->credit;
-    bool last = n == left, end = last && s->end_given;
+    bool end = n == left && s->end_given;
 
-    if (n > 0 || end)
-        put_body(s, zq_slice(p, n), s->rest, end);
-    s->credit -= (uint32_t)n;
-    s->rest_offset += n;
-    if (last)
+    size_t put = n > 0 || end ? put_body(s, zq_slice(p, n), s->rest, end, patient) : 0;
+    s->credit -= (uint32_t)put;
+    s->rest_offset += put;
+    if (put < n)
+        zq_link_starve(s->link, s);
+    else if (n == left)
         Py_CLEAR(s->rest);
+    if (end && put == n)
+        finish(s, ZQ_STREAM_ENDED);
+    else
+        zq_link_flush_soon(s->link);
+}
+
+/* Sends what is held. With `end` the stream is over when all of it has left. What is patient may
+ * become the rest, and so wait for blocks. */
+static void put_held(struct zq_stream *s, bool end, bool patient)
+{
+    struct zq_slice body = held_body(s);
+    bool first = s->state == ZQ_STREAM_HELD;
+    size_t sent = first ? put_response(s, body, s->body, end) : 0;
+    bool all = sent == body.n && (first || !end);
+
+    zq_list_remove(&s->held);
+    if (first)
+        move(s, ZQ_STREAM_SENDING);
+    if (!all && patient && s->body != NULL) {
+        s->rest = s->body; /* the reference moves */
+        s->body = NULL;
+        s->rest_offset = sent;
+        s->credit += (uint32_t)(body.n - sent); /* which it takes when it goes */
+        pump(s, true);
+        return;
+    }
+    if (!all)
+        put_body(s, zq_slice(body.p + sent, body.n - sent), s->body, end, false);
+    Py_CLEAR(s->body);
+    zq_buf_fini(&s->bodies);
     if (end)
         finish(s, ZQ_STREAM_ENDED);
     else
         zq_link_flush_soon(s->link);
+}
+
+void zq_stream_release(struct zq_stream *s)
+{
+    put_held(s, false, true);
+}
+
+/* Where the head is out the client gets what was accepted and has credit, and then is cut off; where
+ * it is not, the front is free to answer 500. */
+void zq_stream_fail(struct zq_stream *s)
+{
+    if (zq_stream_is_over(s))
+        return;
+    if (s->state == ZQ_STREAM_SENDING && s->rest != NULL)
+        pump(s, false);
+    else if (s->state == ZQ_STREAM_SENDING)
+        put_held(s, false, false);
+    if (!zq_stream_is_over(s))
+        reset(s, ZQ_STREAM_FAILED);
 }
 
 /* The part can wait for the end of the turn: it has its credit, and others may join it. What is a
@@ -365,7 +415,7 @@ static int write_held(struct zq_stream *s, PyObject *bytes, bool end)
     }
     s->credit -= (uint32_t)PyBytes_GET_SIZE(bytes);
     if (end)
-        put_held(s, true);
+        put_held(s, true, true);
     else if (zq_list_empty(&s->held))
         zq_link_hold(s->link, s);
     return 0;
@@ -381,11 +431,21 @@ int zq_stream_write(struct zq_stream *s, PyObject *bytes, bool end)
         return write_held(s, bytes, end);
     if (end && s->state == ZQ_STREAM_HELD)
         add_length(s, held_body(s).n + n);
-    put_held(s, false);
+    put_held(s, false, false);
     s->rest = Py_NewRef(bytes);
     s->rest_offset = 0;
-    pump(s);
+    pump(s, true);
     return 0;
+}
+
+/* Some of the rest may go now. The stream may be over afterwards. */
+static void go_on(struct zq_stream *s)
+{
+    Py_INCREF(s->owner);
+    pump(s, true);
+    if (!zq_stream_is_over(s) && s->rest == NULL)
+        s->on_event(s, ZQ_STREAM_ROOM);
+    Py_DECREF(s->owner);
 }
 
 int zq_stream_feed_credit(struct zq_stream *s, uint32_t bytes)
@@ -393,12 +453,13 @@ int zq_stream_feed_credit(struct zq_stream *s, uint32_t bytes)
     if (bytes > ZQ_WIRE_CREDIT_MAX - s->credit)
         return ZQ_EPROTO;
     s->credit += bytes;
-    if (s->rest == NULL)
-        return 0;
-    Py_INCREF(s->owner); /* pump may end the stream */
-    pump(s);
-    if (!zq_stream_is_over(s) && s->rest == NULL)
-        s->on_event(s, ZQ_STREAM_ROOM);
-    Py_DECREF(s->owner);
+    if (s->rest != NULL && zq_list_empty(&s->held))
+        go_on(s);
     return 0;
+}
+
+void zq_stream_resume(struct zq_stream *s)
+{
+    zq_list_remove(&s->held);
+    go_on(s);
 }

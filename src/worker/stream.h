@@ -63,12 +63,13 @@ struct zq_stream {
     struct zq_link *link;
     PyObject *owner;        /* whom it is embedded in: borrowed */
     struct zq_stream *next; /* in the link's table */
-    struct zq_node held;    /* among the link's streams that hold something for this turn */
+    struct zq_node held;    /* among the link's streams that hold something for this turn, or that
+                               wait for a free block */
     void (*on_event)(struct zq_stream *stream, enum zq_stream_event event);
 
     /* the request's body */
-    PyObject *part;      /* bytes that came first, owned */
-    struct zq_buf parts; /* what came behind them: bounded by the window */
+    PyObject *part;  /* bytes, owned: what came and was not taken yet; bounded by the window */
+    size_t part_n;   /* of them, that are filled */
     uint32_t window;     /* bytes that the front may still send */
     uint32_t owed;       /* bytes taken for which no credit was given yet */
     bool body_ended, body_taken, wanted;
@@ -78,7 +79,7 @@ struct zq_stream {
     struct zq_head *head;
     PyObject *body;       /* the only part held so far, owned */
     struct zq_buf bodies; /* or several, joined */
-    PyObject *rest;       /* a part of which some bytes have to wait for credit, owned */
+    PyObject *rest;       /* a part of which some bytes have to wait for credit or a block, owned */
     size_t rest_offset;
     uint32_t credit;
     bool end_given; /* the last part was accepted; it may still wait for credit */
@@ -109,7 +110,7 @@ int zq_stream_interim(struct zq_stream *s, const struct zq_head *head);
 /* Starts the response; takes `head`. Only in WAITING. */
 void zq_stream_start(struct zq_stream *s, struct zq_head *head);
 /* Gives a part of the body: accepted as a whole (a reference to `bytes` is kept while it needs
- * it), though some of it may wait for credit; then zq_stream_is_busy until ZQ_STREAM_ROOM. Only in
+ * it), though some of it may wait for credit or a block; then zq_stream_is_busy until ZQ_STREAM_ROOM. Only in
  * HELD or SENDING, when not busy, and not after `end`. 0, or -1 with an exception, and FAILED. */
 int zq_stream_write(struct zq_stream *s, PyObject *bytes, bool end);
 static inline bool zq_stream_is_busy(const struct zq_stream *s)
@@ -132,5 +133,7 @@ int zq_stream_feed_credit(struct zq_stream *s, uint32_t bytes);               /*
 void zq_stream_lose(struct zq_stream *s, bool answer);
 /* The turn ends: what is held leaves. */
 void zq_stream_release(struct zq_stream *s);
+/* Blocks may be free again. The stream may be over afterwards. */
+void zq_stream_resume(struct zq_stream *s);
 
 #endif

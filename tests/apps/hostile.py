@@ -6,6 +6,7 @@ $HOSTILE/done-N, and then waits to be killed (BLAMED) or dies (EITHER). A DECLAR
 worker declares its routes, before any request.
 """
 
+import mmap
 import os
 import pathlib
 import random
@@ -20,8 +21,10 @@ home = pathlib.Path(os.environ.get("HOSTILE", "."))
 CONTROL = struct.Struct("=IIIIq")  # type, worker, generation, length of the text, value
 CONFIG, READY, LINKS = 1, 4, 5
 (REQUEST, RESPONSE, BODY, CREDIT, WANT, CANCEL, RESET, PING, PONG, PURGE, INFO, ANSWER, INTERIM,
- ROUTE, ROUTES) = range(1, 16)  # fmt: skip
+ ROUTE, ROUTES, SHARED, BLOCKS) = range(1, 18)  # fmt: skip
 END = 1
+BLOCK_BYTES, WORDS_BYTES, TO_FRONT_BLOCKS = 64 << 10, 4096, 64  # zq/region.h
+memories = []  # what is shared with the front
 
 
 def number():
@@ -48,6 +51,22 @@ def interim(stream, status=103, fields=((b"link", b"</a>"),), body=b""):
     return frame(INTERIM, stream, struct.pack("=HH", status, len(fields)) + packed + body)
 
 
+def shared(stream, block=0, size=BLOCK_BYTES, end=False):
+    return frame(SHARED, stream, struct.pack("=II", block, size), END if end else 0)
+
+
+def scribble(stream):
+    """Other words and other bytes than it says, before and while the front looks."""
+    if os.fork() == 0:
+        for i in range(200):
+            for memory in memories:
+                memory[:WORDS_BYTES] = random.Random(i).choice((b"\0", b"\xff", b"\1")) * WORDS_BYTES
+                memory[WORDS_BYTES : WORDS_BYTES + 4 * BLOCK_BYTES] = os.urandom(4 * BLOCK_BYTES)
+            time.sleep(0.001)
+        os._exit(0)
+    return response(stream) + shared(stream, 1) + shared(stream, 2) + shared(stream, 3)
+
+
 def noise(seed, stream):
     """A plausible conversation with a few bytes of it changed."""
     rng = random.Random(seed)
@@ -59,6 +78,8 @@ def noise(seed, stream):
         + frame(WANT, stream)
         + frame(INFO, 0, b"\1\0\0\0")
         + frame(PURGE, 0, struct.pack("=IBBH", 1, rng.randrange(8), 0, 0) + b"/none")
+        + shared(stream, rng.randrange(TO_FRONT_BLOCKS), rng.randrange(1, BLOCK_BYTES))
+        + frame(BLOCKS)
         + frame(BODY, stream, b"c", END)
     )
     for _ in range(rng.randrange(1, 6)):
@@ -172,6 +193,18 @@ BLAMED = {
     "credit-0": lambda s: frame(CREDIT, s, bytes(4)),
     "credit-max": lambda s: frame(CREDIT, s, b"\xff" * 4),
     "credit-short": lambda s: frame(CREDIT, s, b"\1"),
+    "shared-far": lambda s: response(s) + shared(s, TO_FRONT_BLOCKS),
+    "shared-wraps": lambda s: response(s) + shared(s, 0xFFFFFFFF),
+    "shared-long": lambda s: response(s) + shared(s, 0, BLOCK_BYTES + 1),
+    "shared-longest": lambda s: response(s) + shared(s, TO_FRONT_BLOCKS - 1, 0xFFFFFFFF),
+    "shared-empty": lambda s: response(s) + shared(s, 0, 0, end=True),
+    "shared-short": lambda s: response(s) + frame(SHARED, s, bytes(7)),
+    "shared-first": lambda s: shared(s, end=True),
+    "shared-no-stream": lambda s: shared(0),
+    "shared-other-stream": lambda s: shared(s + 1),
+    "shared-overruns": lambda s: response(s) + 5 * shared(s),
+    "blocks-twice": lambda s: 2 * frame(BLOCKS),
+    "blocks-stream": lambda s: frame(BLOCKS, s),
     "purge-short": lambda s: frame(PURGE, 0, b"abc"),
     "purge-stream": lambda s: frame(PURGE, s, struct.pack("=IBBH", 1, 0, 0, 0) + b"/"),
 }
@@ -200,6 +233,9 @@ EITHER = {
     "shorter": lambda s: response(s, fields=((b"content-length", b"10"),), body=b"x", end=True),
     "longer": lambda s: response(s, fields=((b"content-length", b"1"),), body=b"xyz", end=True),
     "overruns": lambda s: response(s) + 40 * frame(BODY, s, b"x" * 65536),
+    "shares-one-twice": lambda s: response(s) + 3 * shared(s) + shared(s, end=True),
+    "shares-small-ones": lambda s: response(s) + 5000 * shared(s, 1, 1),
+    "scribbles": scribble,
     "wants": lambda s: 100 * frame(WANT, s),
     "asks": lambda s: b"".join(frame(INFO, 0, struct.pack("=I", i)) for i in range(50)),
     "purges": lambda s: b"".join(
@@ -209,10 +245,14 @@ EITHER = {
 
 
 def receive(control):
+    """The type, and the sockets that came; memory that came is mapped."""
     packet, fds, _, _ = socket.recv_fds(control, 1 << 17, 200)
     if not packet:
         sys.exit(0)
-    return CONTROL.unpack_from(packet)[0], fds
+    kind, _, _, _, shares_memory = CONTROL.unpack_from(packet)
+    if kind == LINKS and shares_memory:
+        memories.append(mmap.mmap(fds.pop(), 0))
+    return kind, fds
 
 
 def first_request(links):

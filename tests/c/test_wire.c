@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include <cmocka.h>
+#include <unistd.h>
 
 #define assert_slice(actual, expected) assert_true(zq_slice_eq((actual), (expected)))
 
@@ -485,6 +486,73 @@ static void damaged_payloads_stay_inside(void **state)
     zq_buf_fini(&out);
 }
 
+static void shared_parts_go_there_and_back(void **state)
+{
+    struct zq_wire_shared in = {3, ZQ_REGION_BLOCK_BYTES}, back;
+    struct zq_buf out = {0};
+    struct zq_wire_frame frame;
+    size_t used;
+
+    (void)state;
+    assert_int_equal(zq_wire_encode_shared(&out, 9, in, ZQ_WIRE_END), 0);
+    assert_int_equal(zq_wire_next(bytes_of(&out), ZQ_WIRE_FROM_FRONT, &frame, &used), 0);
+    assert_int_equal(zq_wire_next(bytes_of(&out), ZQ_WIRE_FROM_WORKER, &frame, &used), 0);
+    assert_int_equal(used, out.n);
+    assert_int_equal(frame.type, ZQ_WIRE_SHARED);
+    assert_int_equal(frame.flags, ZQ_WIRE_END);
+    assert_int_equal(zq_wire_decode_shared(frame.payload, &back), 0);
+    assert_int_equal(back.block, 3);
+    assert_int_equal(back.bytes, ZQ_REGION_BLOCK_BYTES);
+    zq_buf_fini(&out);
+}
+
+static void shared_parts_have_a_length(void **state)
+{
+    static const uint32_t bad[] = {0, ZQ_REGION_BLOCK_BYTES + 1, UINT32_MAX};
+    struct zq_wire_shared shared = {0, 1};
+    struct zq_slice payload = zq_slice((char *)&shared, sizeof(shared));
+
+    (void)state;
+    assert_int_equal(zq_wire_decode_shared(payload, &shared), 0);
+    assert_int_equal(zq_wire_decode_shared(zq_slice(payload.p, 7), &shared), ZQ_EPROTO);
+    for (size_t i = 0; i < ZQ_ARRAY_SIZE(bad); i++) {
+        shared.bytes = bad[i];
+        assert_int_equal(zq_wire_decode_shared(payload, &shared), ZQ_EPROTO);
+    }
+}
+
+/* "ZQ_EAGAIN when it has to go in a BODY frame: it is too short or too long, no block is free, or
+ * `region` is NULL" */
+static void what_cannot_be_shared_is_left_to_the_caller(void **state)
+{
+    static char bytes[ZQ_REGION_BLOCK_BYTES + 1] = "content";
+    const enum zq_region_way way = ZQ_REGION_TO_WORKER;
+    int memory = zq_region_memory(1);
+    struct zq_region *region = zq_region_new(memory, 0);
+    struct zq_buf out = {0};
+
+    (void)state;
+    assert_non_null(region);
+    assert_int_equal(
+        zq_wire_share(&out, 1, region, way, zq_slice(bytes, ZQ_WIRE_SHARED_LEAST - 1), 0),
+        ZQ_EAGAIN);
+    assert_int_equal(zq_wire_share(&out, 1, region, way, zq_slice(bytes, sizeof(bytes)), 0),
+                     ZQ_EAGAIN);
+    assert_int_equal(zq_wire_share(&out, 1, NULL, way, zq_slice(bytes, ZQ_WIRE_SHARED_LEAST), 0),
+                     ZQ_EAGAIN);
+    assert_int_equal(out.n, 0);
+    for (unsigned i = 0; i < ZQ_REGION_TO_WORKER_BLOCKS; i++)
+        assert_int_equal(
+            zq_wire_share(&out, 1, region, way, zq_slice(bytes, ZQ_REGION_BLOCK_BYTES), 0), 0);
+    assert_int_equal(out.n, ZQ_REGION_TO_WORKER_BLOCKS * (ZQ_WIRE_HEADER_SIZE + 8));
+    assert_string_equal(zq_region_block(region, way, 1), "content");
+    assert_int_equal(
+        zq_wire_share(&out, 1, region, way, zq_slice(bytes, ZQ_REGION_BLOCK_BYTES), 0), ZQ_EAGAIN);
+    zq_buf_fini(&out);
+    zq_region_unref(region);
+    close(memory);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -499,6 +567,9 @@ int main(void)
         cmocka_unit_test(numbers),
         cmocka_unit_test(purges_and_answers_go_there_and_back),
         cmocka_unit_test(damaged_purges_and_answers_are_refused),
+        cmocka_unit_test(shared_parts_go_there_and_back),
+        cmocka_unit_test(shared_parts_have_a_length),
+        cmocka_unit_test(what_cannot_be_shared_is_left_to_the_caller),
         cmocka_unit_test(routes_go_there_and_back),
         cmocka_unit_test(routes_that_say_nonsense_are_not_encoded),
         cmocka_unit_test(too_much_is_not_encoded),
