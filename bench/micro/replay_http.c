@@ -52,7 +52,7 @@ static void on_done(struct zq_http_server *server, struct zq_exchange *exchange)
 
 static void replay(unsigned long n, const char *request, size_t length)
 {
-    static const struct zq_http_handler handler = {on_request, on_body, on_writable, on_done, {0}};
+    static const struct zq_http_handler handler = {.on_request = on_request, .on_body = on_body, .on_writable = on_writable, .on_done = on_done};
     struct zq_config config;
     int pair[2];
     char answer[1024];

@@ -484,7 +484,7 @@ static void on_done(struct zq_http_server *server, struct zq_exchange *exchange)
     x->exchange = NULL;
 }
 
-static const struct zq_http_handler handler = {on_request, on_body, on_writable, on_done, {0}};
+static const struct zq_http_handler handler = {.on_request = on_request, .on_body = on_body, .on_writable = on_writable, .on_done = on_done};
 
 /* ---- the run ---- */
 

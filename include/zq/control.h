@@ -16,20 +16,20 @@
 #include "zq/base.h"
 
 #define ZQ_CONTROL_FD 3
-#define ZQ_CONTROL_TEXT_MAX 65536 /* bytes of text in one message */
-#define ZQ_CONTROL_LINKS_MAX 128  /* I/O threads of a front */
+#define ZQ_CONTROL_TEXT_MAX 65536                     /* bytes of text in one message */
+#define ZQ_CONTROL_LINKS_MAX 128                      /* I/O threads of a front */
 #define ZQ_CONTROL_FDS_MAX (ZQ_CONTROL_LINKS_MAX + 1) /* descriptors in one message */
 
 /*   name, direction and meaning */
 #define ZQ_CONTROL_TYPES(X)                                                                         \
-    X(CONFIG)      /* super → child: text is zq_config_dump */                                    \
-    X(LISTENER)    /* super → front: one listening socket; text is its address for people;        \
-                      value: enum zq_listener_kind */                                               \
-    X(START)       /* super → front: all listeners are there */                                   \
-    X(READY)       /* child → super: serving; text from a worker: `3.11.7 uvloop` */              \
-    X(LINKS)       /* super → worker: a descriptor for each I/O thread of a (new) front; value 1: \
-                      and the memory that they share (zq/region.h) */                             \
-    X(WORKER)      /* super → front: worker, generation; descriptors and value as in LINKS */     \
+    X(CONFIG)   /* super → child: text is zq_config_dump */                                       \
+    X(LISTENER) /* super → front: one listening socket; text is its address for people;           \
+                   value: enum zq_listener_kind */                                                  \
+    X(START)    /* super → front: all listeners are there */                                      \
+    X(READY)    /* child → super: serving; text from a worker: `3.11.7 uvloop` */                 \
+    X(LINKS)    /* super → worker: a descriptor for each I/O thread of a (new) front; value 1:    \
+                   and the memory that they share (zq/region.h) */                                  \
+    X(WORKER)   /* super → front: worker, generation; descriptors and value as in LINKS */        \
     X(WORKER_DEAD) /* super → front: it is gone; value 1 if it was killed because it hung */      \
     X(GENERATION)  /* super → front: this generation serves; older ones get no new requests */    \
     X(WORKER_IDLE) /* front → super: an older worker has no request left; its links are closed */ \

@@ -105,6 +105,10 @@ struct zq_http_handler {
      * for by zq_exchange_want. `end`: that was all (`data` may be empty). Not called at all when
      * the request has no body. */
     void (*on_body)(struct zq_exchange *exchange, struct zq_slice data, bool end);
+    /* May be NULL. Where content may be read into, `*n` bytes at most (of which the callee may take
+     * off), so that on_body gets it from there; or NULL: anywhere. Only content that nothing is
+     * decided by goes there. */
+    char *(*on_body_room)(struct zq_exchange *exchange, size_t *n);
     /* zq_exchange_start or _write accepted less than offered before, and would accept more now. */
     void (*on_writable)(struct zq_exchange *exchange);
     /* The last callback. See above. */

@@ -39,6 +39,10 @@ char *zq_region_block(const struct zq_region *region, enum zq_region_way way, ui
 
 /* The producer's, by one thread: takes the lowest free block, or ZQ_EAGAIN. */
 int zq_region_take(struct zq_region *region, enum zq_region_way way);
+/* Before that: the lowest free block, to be filled and then taken, or NULL; and taking the one that
+ * begins at `p`, ZQ_EAGAIN if that is no free block. */
+char *zq_region_room(struct zq_region *region, enum zq_region_way way);
+int zq_region_take_at(struct zq_region *region, enum zq_region_way way, const char *p);
 bool zq_region_has_free(struct zq_region *region, enum zq_region_way way); /* the same thread */
 /* By its consumer, on any thread; or by the producer, when it was not named after all. */
 void zq_region_give(struct zq_region *region, enum zq_region_way way, uint32_t block);

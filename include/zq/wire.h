@@ -25,20 +25,21 @@
  *
  * Streams: the front picks numbers, never 0 (which PING, PURGE, INFO, BLOCKS, their answers, ROUTE
  * and ROUTES have) and never one that is open. The request side ends with END on REQUEST, BODY or
- * SHARED, the response side with END on RESPONSE, BODY or SHARED, or with RESET. A stream is over for both when the
- * response side has ended: the front sends nothing more on it, and the worker ignores what was
- * already on its way (BODY, SHARED, CREDIT and CANCEL for a stream that it does not know). After CANCEL the
- * worker closes the stream at once by RESET (unless its END crossed it), so for the front every
- * frame of an unknown stream is a protocol violation.
+ * SHARED, the response side with END on RESPONSE, BODY or SHARED, or with RESET. A stream is over
+ * for both when the response side has ended: the front sends nothing more on it, and the worker
+ * ignores what was already on its way (BODY, SHARED, CREDIT and CANCEL for a stream that it does
+ * not know). After CANCEL the worker closes the stream at once by RESET (unless its END crossed
+ * it), so for the front every frame of an unknown stream is a protocol violation.
  *
  * Credit: each side may send ZQ_WIRE_…_WINDOW body bytes of a stream at first (those in REQUEST
  * and RESPONSE frames count), and then what CREDIT frames add. Sending more is a violation.
  *
- * SHARED names a block of the link's region (zq/region.h), where the bytes begin, and how many there
- * are. It is as good as a BODY frame with them. The receiver gives the block back by itself when it
- * has let go of the bytes; that takes no frame. A front that finds no free block sends BODY; a worker may,
- * too, or ask BLOCKS. The front answers that when it has read it and keeps, of the blocks named in
- * front of it, at most three quarters of all. The worker asks again only behind the answer.
+ * SHARED names a block of the link's region (zq/region.h), where the bytes begin, and how many
+ * there are. It is as good as a BODY frame with them. The receiver gives the block back by itself
+ * when it has let go of the bytes; that takes no frame. A front that finds no free block sends
+ * BODY; a worker may, too, or ask BLOCKS. The front answers that when it has read it and keeps, of
+ * the blocks named in front of it, at most three quarters of all. The worker asks again only behind
+ * the answer.
  *
  * PURGE and INFO carry a number that ANSWER repeats. A worker asks the next when it has read the
  * answer; the purge is effective when the answer is written.
@@ -60,8 +61,8 @@
 #define ZQ_WIRE_REQUEST_WINDOW (128u << 10) /* body bytes before the first CREDIT */
 #define ZQ_WIRE_RESPONSE_WINDOW (256u << 10)
 #define ZQ_WIRE_SHARED_LEAST (16u << 10) /* shorter parts are cheaper in a frame */
-#define ZQ_WIRE_CREDIT_MAX (1u << 30) /* a stream's credit never exceeds this */
-#define ZQ_WIRE_PURGE_TEXT_MAX 8192   /* bytes that name what is purged */
+#define ZQ_WIRE_CREDIT_MAX (1u << 30)    /* a stream's credit never exceeds this */
+#define ZQ_WIRE_PURGE_TEXT_MAX 8192      /* bytes that name what is purged */
 #define ZQ_WIRE_ANSWER_TEXT_MAX 4096
 #define ZQ_WIRE_INTERIM_MAX (16u << 10)      /* payload bytes of an INTERIM */
 #define ZQ_WIRE_INTERIMS_MAX 16              /* INTERIM frames of one stream */
@@ -205,7 +206,8 @@ int zq_wire_encode_response_head(struct zq_buf *out, uint32_t stream,
                                  const struct zq_wire_response *response, unsigned flags);
 int zq_wire_encode_body_head(struct zq_buf *out, uint32_t stream, size_t body_bytes,
                              unsigned flags);
-/* Copies `part` into a free block of `region` and appends the frame that names it. ZQ_EAGAIN when it
+/* Copies `part` into a free block of `region`, unless it lies in one already (zq_region_room), and
+ * appends the frame that names it. ZQ_EAGAIN when it
  * has to go in a BODY frame: it is too short or too long, no block is free, or `region` is NULL. */
 int zq_wire_share(struct zq_buf *out, uint32_t stream, struct zq_region *region,
                   enum zq_region_way way, struct zq_slice part, unsigned flags);

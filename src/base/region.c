@@ -100,16 +100,20 @@ char *zq_region_block(const struct zq_region *region, enum zq_region_way way, ui
     return region->map + WORDS_BYTES + (size_t)(ways[way].first + block) * ZQ_REGION_BLOCK_BYTES;
 }
 
+/* Acquire: what the consumer read was read before it is overwritten. */
+static bool is_free(struct zq_region *region, enum zq_region_way way, uint32_t block)
+{
+    return atomic_load_explicit(word_of(region, way, block), memory_order_acquire) == 0;
+}
+
 /* The lowest, so that few pages are touched, and those often; or all there are. */
 static uint32_t find_free(struct zq_region *region, enum zq_region_way way)
 {
-    uint32_t i = 0;
+    uint32_t block = 0;
 
-    /* Acquire: what the consumer read was read before it is overwritten. */
-    while (i < ways[way].n &&
-           atomic_load_explicit(word_of(region, way, i), memory_order_acquire) != 0)
-        i++;
-    return i;
+    while (block < ways[way].n && !is_free(region, way, block))
+        block++;
+    return block;
 }
 
 bool zq_region_has_free(struct zq_region *region, enum zq_region_way way)
@@ -117,14 +121,33 @@ bool zq_region_has_free(struct zq_region *region, enum zq_region_way way)
     return find_free(region, way) < ways[way].n;
 }
 
-int zq_region_take(struct zq_region *region, enum zq_region_way way)
+char *zq_region_room(struct zq_region *region, enum zq_region_way way)
 {
-    uint32_t block = find_free(region, way);
+    return region != NULL ? zq_region_block(region, way, find_free(region, way)) : NULL;
+}
 
-    if (block == ways[way].n)
+static int take(struct zq_region *region, enum zq_region_way way, uint32_t block)
+{
+    if (block >= ways[way].n)
         return ZQ_EAGAIN;
     atomic_store_explicit(word_of(region, way, block), 1, memory_order_relaxed);
     return (int)block;
+}
+
+int zq_region_take(struct zq_region *region, enum zq_region_way way)
+{
+    return take(region, way, find_free(region, way));
+}
+
+int zq_region_take_at(struct zq_region *region, enum zq_region_way way, const char *p)
+{
+    uintptr_t first = (uintptr_t)zq_region_block(region, way, 0), at = (uintptr_t)p;
+    uintptr_t block = (at - first) / ZQ_REGION_BLOCK_BYTES;
+
+    if (at < first || block >= ways[way].n || at != first + block * ZQ_REGION_BLOCK_BYTES ||
+        !is_free(region, way, (uint32_t)block))
+        return ZQ_EAGAIN;
+    return take(region, way, (uint32_t)block);
 }
 
 void zq_region_give(struct zq_region *region, enum zq_region_way way, uint32_t block)

@@ -227,6 +227,15 @@ void fetch_refresh(struct front_thread *thread, struct zq_exchange *exchange,
     start(thread, exchange, writer, choice, true);
 }
 
+char *fetch_body_room(struct fetch *fetch, size_t *n)
+{
+    if (fetch->body_done || fetch->stream == 0 || *n < ZQ_WIRE_SHARED_LEAST)
+        return NULL;
+    if (*n > ZQ_REGION_BLOCK_BYTES)
+        *n = ZQ_REGION_BLOCK_BYTES;
+    return zq_region_room(fetch->link->region, ZQ_REGION_TO_WORKER);
+}
+
 void fetch_body(struct fetch *fetch, struct zq_slice data, bool end)
 {
     ZQ_CHECK(fetch, FETCH_MAGIC);
@@ -348,8 +357,7 @@ static int on_credit(struct fetch *fetch, const struct zq_wire_frame *frame)
     return 0;
 }
 
-static int on_frame(struct fetch *fetch, const struct zq_wire_frame *frame,
-                    struct zq_chunk *chunk)
+static int on_frame(struct fetch *fetch, const struct zq_wire_frame *frame, struct zq_chunk *chunk)
 {
     switch (frame->type) {
     case ZQ_WIRE_RESPONSE:

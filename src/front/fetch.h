@@ -57,14 +57,17 @@ void fetch_pull(struct fetch *fetch);
 void fetch_pull_unless_expected(struct fetch *fetch);
 /* Decoded request content for the worker, never more than was wanted. */
 void fetch_body(struct fetch *fetch, struct zq_slice data, bool end);
+/* Where the next of it is best put, `*n` bytes at most (less afterwards if there is less room), to
+ * be given to fetch_body at once; NULL: anywhere. */
+char *fetch_body_room(struct fetch *fetch, size_t *n);
 /* The exchange leaves; the fetch goes on only if somebody profits. */
 void fetch_leave(struct fetch *fetch);
 /* Sends what waits for a worker, oldest first, while there is one. */
 void fetch_waiting(struct front_thread *thread);
 
 /* From link.c: a frame of the fetch's stream, whose payload lies in `chunk` (NULL: where it may not
- * be kept). ZQ_EPROTO when the worker broke the rules. The stream is closed by the caller behind END
- * and RESET. */
+ * be kept). ZQ_EPROTO when the worker broke the rules. The stream is closed by the caller behind
+ * END and RESET. */
 int fetch_frame(struct fetch *fetch, const struct zq_wire_frame *frame, struct zq_chunk *chunk);
 /* The worker died with this stream open. `hung`: it was killed for not answering. */
 void fetch_orphaned(struct fetch *fetch, bool hung);

@@ -63,8 +63,9 @@ uint32_t link_open(struct link *link, struct fetch *fetch);
 void link_cancel(struct link *link, uint32_t stream);
 /* `link->out` was appended to: it is written once, at the end of the turn. */
 void link_flush_later(struct link *link);
-/* Sends a part of a request's body (at most ZQ_WIRE_BODY_MAX bytes): a long one by shared memory, or
- * if no block is free, from where it is if the socket takes it. 0 or ZQ_ENOMEM (then nothing was sent). */
+/* Sends a part of a request's body (at most ZQ_WIRE_BODY_MAX bytes): a long one by shared memory,
+ * or if no block is free, from where it is if the socket takes it. 0 or ZQ_ENOMEM (then nothing was
+ * sent). */
 int link_body(struct link *link, uint32_t stream, struct zq_slice data, unsigned flags);
 /* The worker is dead: its fetches are told (fetch_orphaned), the link is freed. */
 void link_orphan(struct link *link, bool hung);

@@ -282,6 +282,13 @@ static void on_body(struct zq_exchange *exchange, struct zq_slice data, bool end
         fetch_body(s->fetch, data, end);
 }
 
+static char *on_body_room(struct zq_exchange *exchange, size_t *n)
+{
+    struct serving *s = exchange->user;
+
+    return s->fetch != NULL ? fetch_body_room(s->fetch, n) : NULL;
+}
+
 static void on_writable(struct zq_exchange *exchange)
 {
     pump(exchange->user);
@@ -340,6 +347,7 @@ const struct zq_http_handler serve_handler = {
     .refused_as = {CACHE_STATUS_REJECTED, sizeof(CACHE_STATUS_REJECTED) - 1},
     .on_request = on_request,
     .on_body = on_body,
+    .on_body_room = on_body_room,
     .on_writable = on_writable,
     .on_done = on_done,
 };

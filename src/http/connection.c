@@ -170,18 +170,17 @@ static void keep(struct zq_conn *conn, const char *p, size_t n)
         fail(conn);
 }
 
-static void take(struct zq_conn *conn, size_t n)
+static void take(struct zq_conn *conn, const char *p, size_t n)
 {
-    const char *scratch = conn->server->scratch;
     conn->fresh = false;
     if (conn->in.n > 0) {
-        keep(conn, scratch, n);
+        keep(conn, p, n);
         if (conn->state != ZQ_CONN_CLOSED)
             feed_kept(conn);
         return;
     }
-    size_t used = feed(conn, zq_slice(scratch, n));
-    keep(conn, scratch + used, n - used);
+    size_t used = feed(conn, zq_slice(p, n));
+    keep(conn, p + used, n - used);
 }
 
 static size_t read_size(const struct zq_conn *conn)
@@ -191,11 +190,32 @@ static size_t read_size(const struct zq_conn *conn)
     return conn->exchange->want > READ_LEAST ? conn->exchange->want : READ_LEAST;
 }
 
+/* Content with a known length is read right to where it is wanted: there is no framing in it. */
+static char *read_place(struct zq_conn *conn, size_t *size)
+{
+    const struct zq_http_handler *handler = conn->server->handler;
+    struct zq_http_exchange *ex = conn->exchange;
+    char *place = NULL;
+
+    if (conn->state == ZQ_CONN_EXCHANGE && handler->on_body_room != NULL && conn->in.n == 0 &&
+        ex->pub.request.content_length > 0) {
+        uint64_t left = (uint64_t)ex->pub.request.content_length - ex->received;
+        *size = (size_t)(left < ex->want ? left : ex->want);
+        place = handler->on_body_room(&ex->pub, size);
+    }
+    if (place != NULL)
+        return place;
+    *size = read_size(conn);
+    return conn->server->scratch;
+}
+
 static void read_some(struct zq_conn *conn)
 {
-    ssize_t n = recv(conn->io.fd, conn->server->scratch, read_size(conn), MSG_DONTWAIT);
+    size_t size;
+    char *place = read_place(conn, &size);
+    ssize_t n = recv(conn->io.fd, place, size, MSG_DONTWAIT);
     if (n > 0) {
-        take(conn, (size_t)n);
+        take(conn, place, (size_t)n);
     } else if (n == 0) {
         conn->peer_finished = true;
         state_of(conn)->finished(conn);

@@ -202,7 +202,9 @@ static void complete_front_threads(struct zq_config *c)
     int n = sched_getaffinity(0, sizeof(set), &set) == 0 ? CPU_COUNT(&set) : 1;
 
     if (c->front_threads == 0)
-        c->front_threads = n / 2 < 1 ? 1 : n / 2 > ZQ_CONTROL_LINKS_MAX ? ZQ_CONTROL_LINKS_MAX : n / 2;
+        c->front_threads = n / 2 < 1                      ? 1
+                           : n / 2 > ZQ_CONTROL_LINKS_MAX ? ZQ_CONTROL_LINKS_MAX
+                                                          : n / 2;
 }
 
 int zq_check_options(struct zq_options *options, struct zq_config_error *error)

@@ -163,8 +163,7 @@ int zq_wire_encode_shared(struct zq_buf *out, uint32_t stream, struct zq_wire_sh
                           unsigned flags)
 {
     int error;
-    char *to =
-        zq_wire_open_frame(out, ZQ_WIRE_SHARED, stream, flags, sizeof(shared), &error);
+    char *to = zq_wire_open_frame(out, ZQ_WIRE_SHARED, stream, flags, sizeof(shared), &error);
 
     if (to == NULL)
         return error;
@@ -177,10 +176,13 @@ int zq_wire_share(struct zq_buf *out, uint32_t stream, struct zq_region *region,
 {
     if (region == NULL || part.n < ZQ_WIRE_SHARED_LEAST || part.n > ZQ_REGION_BLOCK_BYTES)
         return ZQ_EAGAIN;
-    int block = zq_region_take(region, way);
-    if (block < 0)
-        return ZQ_EAGAIN;
-    memcpy(zq_region_block(region, way, (uint32_t)block), part.p, part.n);
+    int block = zq_region_take_at(region, way, part.p);
+    if (block < 0) {
+        block = zq_region_take(region, way);
+        if (block < 0)
+            return ZQ_EAGAIN;
+        memcpy(zq_region_block(region, way, (uint32_t)block), part.p, part.n);
+    }
     struct zq_wire_shared shared = {(uint32_t)block, (uint32_t)part.n};
     int error = zq_wire_encode_shared(out, stream, shared, flags);
     if (error < 0)

@@ -29,12 +29,12 @@ struct zq_link {
     struct zq_node starved; /* streams that wait for a free block */
     bool asked_blocks;      /* BLOCKS is not answered yet */
     int64_t written_us;     /* when output left early, or the turn began */
-    bool reading;        /* inside on_readable */
-    bool flush_soon;     /* on_turn_end is scheduled */
-    bool blocked;        /* the socket is full: a writer is registered */
-    bool broken;         /* to be closed when the turn ends */
-    bool asked;          /* a question is under way (ask.c) */
-    uint32_t question;   /* its number */
+    bool reading;           /* inside on_readable */
+    bool flush_soon;        /* on_turn_end is scheduled */
+    bool blocked;           /* the socket is full: a writer is registered */
+    bool broken;            /* to be closed when the turn ends */
+    bool asked;             /* a question is under way (ask.c) */
+    uint32_t question;      /* its number */
     PyObject *on_readable, *on_writable, *on_turn_end; /* bound builtins, owned */
     struct zq_scope_cache scopes;
 };

@@ -385,8 +385,8 @@ void zq_stream_release(struct zq_stream *s)
     put_held(s, false, true);
 }
 
-/* Where the head is out the client gets what was accepted and has credit, and then is cut off; where
- * it is not, the front is free to answer 500. */
+/* Where the head is out the client gets what was accepted and has credit, and then is cut off;
+ * where it is not, the front is free to answer 500. */
 void zq_stream_fail(struct zq_stream *s)
 {
     if (zq_stream_is_over(s))

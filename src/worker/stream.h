@@ -70,8 +70,8 @@ struct zq_stream {
     /* the request's body */
     PyObject *part;  /* bytes, owned: what came and was not taken yet; bounded by the window */
     size_t part_n;   /* of them, that are filled */
-    uint32_t window;     /* bytes that the front may still send */
-    uint32_t owed;       /* bytes taken for which no credit was given yet */
+    uint32_t window; /* bytes that the front may still send */
+    uint32_t owed;   /* bytes taken for which no credit was given yet */
     bool body_ended, body_taken, wanted;
 
     /* the response */
@@ -110,8 +110,9 @@ int zq_stream_interim(struct zq_stream *s, const struct zq_head *head);
 /* Starts the response; takes `head`. Only in WAITING. */
 void zq_stream_start(struct zq_stream *s, struct zq_head *head);
 /* Gives a part of the body: accepted as a whole (a reference to `bytes` is kept while it needs
- * it), though some of it may wait for credit or a block; then zq_stream_is_busy until ZQ_STREAM_ROOM. Only in
- * HELD or SENDING, when not busy, and not after `end`. 0, or -1 with an exception, and FAILED. */
+ * it), though some of it may wait for credit or a block; then zq_stream_is_busy until
+ * ZQ_STREAM_ROOM. Only in HELD or SENDING, when not busy, and not after `end`. 0, or -1 with an
+ * exception, and FAILED. */
 int zq_stream_write(struct zq_stream *s, PyObject *bytes, bool end);
 static inline bool zq_stream_is_busy(const struct zq_stream *s)
 {

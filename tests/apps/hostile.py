@@ -60,7 +60,9 @@ def scribble(stream):
     if os.fork() == 0:
         for i in range(200):
             for memory in memories:
-                memory[:WORDS_BYTES] = random.Random(i).choice((b"\0", b"\xff", b"\1")) * WORDS_BYTES
+                memory[:WORDS_BYTES] = (
+                    random.Random(i).choice((b"\0", b"\xff", b"\1")) * WORDS_BYTES
+                )
                 memory[WORDS_BYTES : WORDS_BYTES + 4 * BLOCK_BYTES] = os.urandom(4 * BLOCK_BYTES)
             time.sleep(0.001)
         os._exit(0)

@@ -258,12 +258,47 @@ static void upgrades_are_ignored(void **state)
     hear(REPLY("3", "abc") REPLY("1", "x") HELLO);
 }
 
+/* zq/http.h: "Where content may be read into". What follows it is not content, and stays here; and
+ * so does what has framing in it. */
+static void content_is_read_to_where_it_is_wanted(void **state)
+{
+    (void)state;
+    rig.room_size = 4;
+    say(POST("/echo", "Content-Length: 9\r\n", "abc"));
+    say("defghi" GET("/hello"));
+    hear(REPLY("9", "abcdefghi") HELLO);
+    assert_int_equal(rig.in_room, 6); /* "abc" came with the head */
+    say(POST("/echo", CHUNKED, "3\r\nabc\r\n"));
+    say("3\r\ndef\r\n0\r\n\r\n");
+    hear(REPLY("6", "abcdef"));
+    assert_int_equal(rig.in_room, 6);
+    say(POST("/sip", "Content-Length: 5\r\n", "a"));
+    say("bcde");
+    hear(REPLY("5", "abcde")); /* never more than was asked for */
+    assert_int_equal(rig.in_room, 10);
+}
+
+/* RFC 9112 8: what is cut off there is as incomplete as elsewhere. */
+static void content_that_ends_early_where_it_is_wanted(void **state)
+{
+    (void)state;
+    rig.room_size = sizeof(rig.room);
+    say(POST("/echo", "Content-Length: 9\r\n", "abc"));
+    say("def");
+    shutdown(rig.client, SHUT_WR);
+    pump();
+    hear("");
+    assert_true(rig.hung_up);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(bodies_come_as_they_are_asked_for),
         TEST(a_body_nobody_asks_for_waits),
         TEST(chunks),
+        TEST(content_is_read_to_where_it_is_wanted),
+        TEST(content_that_ends_early_where_it_is_wanted),
         TEST(trailers_are_dropped),
         TEST(malformed_chunks_are_refused),
         TEST(endless_chunk_framing_is_refused),

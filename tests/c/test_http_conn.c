@@ -156,7 +156,11 @@ static void note_addresses(struct zq_http_server *server, struct zq_exchange *ex
 static uint16_t ask_over(int family, const char *bind_to, const char *connect_to)
 {
     static const struct zq_http_handler handler = {
-        note_addresses, on_body, on_writable, on_done, {0}};
+        .on_request = note_addresses,
+        .on_body = on_body,
+        .on_writable = on_writable,
+        .on_done = on_done,
+    };
     struct zq_http_server *server = zq_http_server_new(rig.loop, &rig.config, &handler, &rig);
     struct sockaddr_in6 v6 = {.sin6_family = AF_INET6};
     struct sockaddr_in v4 = {.sin_family = AF_INET};

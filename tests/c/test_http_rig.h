@@ -44,6 +44,9 @@ static struct rig {
     size_t n_kept;
     bool empty; /* on_empty came */
     int turns_left;
+    char room[4096];  /* where on_body gets content from, */
+    size_t room_size; /* if this is not 0, */
+    size_t in_room;   /* and so many bytes were */
 } rig;
 
 /* The kernel's send and sendmsg, but short when the test says so: at most so many bytes are taken,
@@ -278,6 +281,8 @@ static inline void on_request(struct zq_http_server *server, struct zq_exchange 
 static inline void on_body(struct zq_exchange *ex, struct zq_slice data, bool end)
 {
     struct errand *errand = errand_of(ex);
+    if (data.p == rig.room)
+        rig.in_room += data.n;
     assert_int_equal(zq_buf_append(&errand->body, data.p, data.n), 0);
     assert_true(end == ex->body_done);
     if (is(ex, "/sip"))
@@ -519,7 +524,20 @@ static inline void expect_same(const struct outcome *expected)
 
 /* ---- set up ---- */
 
-static const struct zq_http_handler rig_handler = {on_request, on_body, on_writable, on_done, {0}};
+/* A test that sets `room_size` has content put there. */
+static inline char *on_body_room(struct zq_exchange *ex, size_t *n)
+{
+    (void)ex;
+    if (*n > rig.room_size)
+        *n = rig.room_size;
+    return *n > 0 ? rig.room : NULL;
+}
+
+static const struct zq_http_handler rig_handler = {.on_request = on_request,
+                                                   .on_body = on_body,
+                                                   .on_body_room = on_body_room,
+                                                   .on_writable = on_writable,
+                                                   .on_done = on_done};
 
 static inline int set_up(void **state)
 {

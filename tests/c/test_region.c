@@ -61,8 +61,8 @@ static void blocks_do_not_overlap(void **state)
     (void)state;
     assert_non_null(other);
     for (uint32_t i = 0; i < ZQ_REGION_TO_FRONT_BLOCKS; i++)
-        zq_region_block(producer, TO_FRONT, i)[0] =
-            zq_region_block(producer, TO_FRONT, i)[last] = (char)i;
+        zq_region_block(producer, TO_FRONT, i)[0] = zq_region_block(producer, TO_FRONT, i)[last] =
+            (char)i;
     for (uint32_t i = 0; i < ZQ_REGION_TO_WORKER_BLOCKS; i++)
         zq_region_block(producer, ZQ_REGION_TO_WORKER, i)[0] =
             zq_region_block(producer, ZQ_REGION_TO_WORKER, i)[last] = (char)~i;
@@ -94,6 +94,38 @@ static void there_are_so_many_blocks(void **state)
     zq_region_give(consumer, TO_FRONT, 7);
     assert_true(zq_region_has_free(producer, TO_FRONT));
     assert_int_equal(zq_region_take(producer, TO_FRONT), 7);
+}
+
+/* "the lowest free block, to be filled and then taken" */
+static void a_block_may_be_filled_before_it_is_taken(void **state)
+{
+    (void)state;
+    assert_int_equal(zq_region_take(producer, TO_FRONT), 0);
+    char *room = zq_region_room(producer, TO_FRONT);
+    assert_ptr_equal(room, zq_region_block(producer, TO_FRONT, 1));
+    zq_region_give(consumer, TO_FRONT, 0); /* a lower one comes back meanwhile */
+    assert_int_equal(zq_region_take_at(producer, TO_FRONT, room), 1);
+    assert_int_equal(zq_region_take_at(producer, TO_FRONT, room), ZQ_EAGAIN);
+    assert_int_equal(zq_region_take(producer, TO_FRONT), 0);
+    assert_int_equal(zq_region_take(producer, TO_FRONT), 2);
+    assert_null(zq_region_room(NULL, TO_FRONT));
+}
+
+static void what_is_no_block_is_not_taken(void **state)
+{
+    char *first = zq_region_block(producer, ZQ_REGION_TO_WORKER, 0), elsewhere;
+    const size_t all = (size_t)ZQ_REGION_TO_WORKER_BLOCKS * ZQ_REGION_BLOCK_BYTES;
+    const char *const none[] = {NULL, &elsewhere, first - ZQ_REGION_BLOCK_BYTES, first + 1,
+                                first + all};
+
+    (void)state;
+    for (size_t i = 0; i < ZQ_ARRAY_SIZE(none); i++)
+        assert_int_equal(zq_region_take_at(producer, ZQ_REGION_TO_WORKER, none[i]), ZQ_EAGAIN);
+    assert_int_equal(
+        zq_region_take_at(producer, ZQ_REGION_TO_WORKER, first + all - ZQ_REGION_BLOCK_BYTES),
+        (int)ZQ_REGION_TO_WORKER_BLOCKS - 1);
+    take_all();
+    assert_null(zq_region_room(producer, TO_FRONT));
 }
 
 static void a_number_of_no_block_is_none(void **state)
@@ -224,6 +256,8 @@ int main(void)
         TEST(a_block_goes_there_and_back),
         TEST(blocks_do_not_overlap),
         TEST(there_are_so_many_blocks),
+        TEST(a_block_may_be_filled_before_it_is_taken),
+        TEST(what_is_no_block_is_not_taken),
         TEST(a_number_of_no_block_is_none),
         TEST(a_held_block_goes_back_with_its_chunk),
         TEST(a_quarter_is_never_held),

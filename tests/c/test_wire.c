@@ -546,8 +546,8 @@ static void what_cannot_be_shared_is_left_to_the_caller(void **state)
             zq_wire_share(&out, 1, region, way, zq_slice(bytes, ZQ_REGION_BLOCK_BYTES), 0), 0);
     assert_int_equal(out.n, ZQ_REGION_TO_WORKER_BLOCKS * (ZQ_WIRE_HEADER_SIZE + 8));
     assert_string_equal(zq_region_block(region, way, 1), "content");
-    assert_int_equal(
-        zq_wire_share(&out, 1, region, way, zq_slice(bytes, ZQ_REGION_BLOCK_BYTES), 0), ZQ_EAGAIN);
+    assert_int_equal(zq_wire_share(&out, 1, region, way, zq_slice(bytes, ZQ_REGION_BLOCK_BYTES), 0),
+                     ZQ_EAGAIN);
     zq_buf_fini(&out);
     zq_region_unref(region);
     close(memory);
