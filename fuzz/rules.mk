@@ -6,7 +6,7 @@ FUZZ_TARGETS := $(patsubst fuzz/%.c,%,$(sort $(wildcard fuzz/*.c)))
 FUZZ_GOALS   := fuzz fuzz-one fuzz-afl fuzz-min fuzz-coverage fuzz-build soak $O/fuzz/%
 # Connections are driven over a socket and a loop of the rig's.
 FUZZ_RIGGED  := connection chunked
-FUZZ_WRAPPED := recv sendmsg shutdown close setsockopt getsockname getpeername
+FUZZ_WRAPPED := recv send sendmsg shutdown close setsockopt getsockname getpeername
 TIME         ?= 60
 
 ifeq ($(BUILD),fuzz)

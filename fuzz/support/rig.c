@@ -117,6 +117,7 @@ static struct zq_timer *next_timer(void)
 /* ---- the socket ---- */
 
 ssize_t __real_recv(int fd, void *to, size_t n, int flags);
+ssize_t __real_send(int fd, const void *p, size_t n, int flags);
 ssize_t __real_sendmsg(int fd, const struct msghdr *message, int flags);
 int __real_shutdown(int fd, int how);
 int __real_close(int fd);
@@ -125,6 +126,7 @@ int __real_getsockname(int fd, struct sockaddr *address, socklen_t *length);
 int __real_getpeername(int fd, struct sockaddr *address, socklen_t *length);
 
 ssize_t __wrap_recv(int fd, void *to, size_t n, int flags);
+ssize_t __wrap_send(int fd, const void *p, size_t n, int flags);
 ssize_t __wrap_sendmsg(int fd, const struct msghdr *message, int flags);
 int __wrap_shutdown(int fd, int how);
 int __wrap_close(int fd);
@@ -170,6 +172,15 @@ ssize_t __wrap_sendmsg(int fd, const struct msghdr *message, int flags)
         return (ssize_t)sent;
     errno = EAGAIN;
     return -1;
+}
+
+ssize_t __wrap_send(int fd, const void *p, size_t n, int flags)
+{
+    struct iovec v = {(void *)(uintptr_t)p, n};
+
+    if (fd != RIG_FD)
+        return __real_send(fd, p, n, flags);
+    return __wrap_sendmsg(fd, &(struct msghdr){.msg_iov = &v, .msg_iovlen = 1}, flags);
 }
 
 int __wrap_shutdown(int fd, int how)
