@@ -39,6 +39,7 @@ CONDITIONS = {"if-none-match", "if-modified-since", "range", "if-range"}
 ORIGINAL = {"if-match", "if-unmodified-since"}
 ORIGIN = "http://test"
 WEEK = 7 * 24 * 3600
+RELEASED = "released"  # to ask for itself
 
 
 @dataclasses.dataclass
@@ -198,6 +199,9 @@ class Cache:
         self.stored = []
         self.purges = []  # all that ever were, as functions of a request and tags
         self.unstorable = {}  # targets whose last answer was not storable; until when
+        self.unsure = set()  # targets of which it may be forgotten: there was a purge meanwhile
+        self.waiting = None  # another request, which comes while the application is asked
+        self.joined = None  # what it gets of that: a response, or RELEASED; None: it does not wait
 
     def purge(self, kind, soft, text):
         def matches(request, found):
@@ -241,10 +245,7 @@ class Cache:
             response = dated(application(request.fields), now)
             self.unsafe(request, response, now, purged=len(self.purges) > before)
             return response, None
-        directly = lines(request.fields, "cache-control")
-        asked = directives(directly) if self.rules.directives else {}
-        if self.rules.directives and not directly:
-            asked = dict.fromkeys(members(lines(request.fields, "pragma")))  # 5.4
+        asked = self.asked(request)
         stored, part = self.select(request, asked, now)
         if stored and self.reusable(stored, asked, now):
             got, age = stored.portion(request), stored.age(now)
@@ -257,6 +258,14 @@ class Cache:
         if "only-if-cached" in asked:
             return Response(504, []), None
         return self.forward(request, stored, part, application, now)
+
+    def asked(self, request):
+        directly = lines(request.fields, "cache-control")
+        if not self.rules.directives:
+            return {}
+        if not directly:
+            return dict.fromkeys(members(lines(request.fields, "pragma")))  # 5.4
+        return directives(directly)
 
     def takes_stale(self, stored, asked, now):
         if "max-stale" not in asked or stored.expired:
@@ -322,13 +331,17 @@ class Cache:
             fields += [("if-range", strong(part))] if strong(part) else []
         base = stored or (part if rest else None)
         before = len(self.purges)
+        other = self.waiting if not background and self.joins(request, now) else None
+        self.waiting, self.joined = None, RELEASED if other else self.joined
         response = dated(application(fields), now)
         window = delta(stored.cc, "stale-if-error") or 0 if stored else 0
         if response is None or response.status in (500, 502, 503, 504):
             window = max(window, self.rules.grace) if response is None else window
             if stored and stored.permits(now, window):  # RFC 5861 4, RFC 9111 4.2.4
+                self.share(stored, other)
                 return stored.portion(request), stored.age(now)
             if response is None:
+                self.joined = None if other else self.joined
                 return None, None
         age = None
         if rest and response.status in (206, 304, 416):
@@ -355,15 +368,46 @@ class Cache:
             age = new.age(now)
             if new.forbidden(self.rules):
                 self.drop(stored)
+        if new.storable(self.rules, now) and new.fresh(now):
+            self.share(new, other)
         if not new.storable(self.rules, now):
             if age is None:
                 self.unstorable[request.target] = now + 120
+                self.unsure |= {request.target} if self.purges[before:] else set()
         elif not any(
             purged(request, new.tags) or (base and purged(request, base.tags))
             for purged in self.purges[before:]
         ):
             self.store(new)
         return portion(request, response), age
+
+    def joins(self, leader, now):
+        """README: does who waits bet that the answer will be his, too?"""
+        other = self.waiting
+        if other is None or not may_store(other):
+            return False
+        asked = self.asked(other)
+        stored, _ = self.select(other, asked, now)
+        variants = [s for s in self.stored if s.request.target == other.target]
+        newest = max(variants, key=lambda s: (s.date, self.stored.index(s)), default=None)
+        credentials = lines(other.fields, "authorization") or (
+            lines(other.fields, "cookie") and not self.rules.rfc_cookies
+        )
+        return (
+            not (stored and self.reusable(stored, asked, now))
+            and not (newest and newest.lifetime <= newest.initial_age)
+            and (newest or not credentials)
+            and self.unstorable.get(other.target, now) <= now
+            and "no-cache" not in asked
+            and all(
+                selected(leader, n) == selected(other, n)
+                for n in (newest.selecting if newest else ())
+            )
+        )
+
+    def share(self, response, other):
+        if other and all(selected(other, n) == v for n, v in response.selecting.items()):
+            self.joined = response.portion(other)
 
     def drop(self, stored):
         self.stored = [s for s in self.stored if s is not stored]

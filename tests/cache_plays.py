@@ -12,7 +12,7 @@ from email.utils import formatdate
 import hypothesis.strategies as st
 
 from cache_message import Request, Response, in_ranges, lines
-from cache_model import Cache, Rules
+from cache_model import RELEASED, Cache, Rules
 
 
 @dataclasses.dataclass(frozen=True)
@@ -170,13 +170,15 @@ class Wait:
 @dataclasses.dataclass
 class Ask:
     """With what the application answers, without conditions and with them; meanwhile there may be
-    a purge. `ranged`: it knows Range."""
+    a purge. `ranged`: it knows Range. `other`: a request for the same that comes while the
+    application works."""
 
     request: Request
     plain: Response | None
     conditional: Response | None
     meanwhile: Purge | None
     ranged: bool = False
+    other: Request | None = None
 
 
 purges = st.builds(
@@ -195,6 +197,7 @@ asks = st.builds(
     weighted((not_modified, 8), (plain, 7), (lost, 1)),
     weighted((st.none(), 15), (purges, 1)),
     st.booleans(),
+    weighted((st.none(), 1), (gets, 1)),
 )
 unsafe = st.builds(
     lambda method, target, status, named: Ask(
@@ -353,17 +356,27 @@ class Play:
 
     def exchange(self, ask, now):
         messages = (self.rendered(m, now) for m in (ask.request, ask.plain, ask.conditional))
-        ask = Ask(*messages, ask.meanwhile, ask.ranged)
+        other = self.rendered(ask.other, now)
+        if ask.request.target in self.model.unsure:
+            other = None
+        if other:
+            other.target = ask.request.target
+        ask = Ask(*messages, ask.meanwhile, ask.ranged, other)
         if ask.request.method == "HEAD":
             ask = self.head_or_get(ask, now)
         during = lambda purge: self.model.purge(purge.kind, purge.soft, purge.text)  # noqa: E731
         application = Application(ask, during)
+        self.model.waiting, self.model.joined = ask.other, None
         expected, age = self.model.exchange(ask.request, application, now)
-        got, got_age, seen = self.cache.exchange(ask)
+        got, got_age, seen, joined = self.cache.exchange(ask)
+        assert self.shown(joined) == self.shown(self.model.joined), ask
         assert comparable(got, self.ignored) == comparable(expected, self.ignored), ask
         assert seen == application.seen, ask
         if age is not None:
             assert self.cache.same_age(age, got_age), (age, got_age, ask)
+
+    def shown(self, joined):
+        return joined if joined == RELEASED else comparable(joined, self.ignored)
 
     def head_or_get(self, ask, now):
         """HEAD where it is answered from the store."""

@@ -21,7 +21,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 
 from cache_message import Response
-from cache_model import CONDITIONS, ORIGIN, Rules
+from cache_model import CONDITIONS, ORIGIN, RELEASED, Rules
 from cache_plays import Application, Play, all_rules, steps
 from harness import BUILD, Client, serve
 
@@ -70,10 +70,11 @@ class Steps:
         self.do("purge", kind, int(soft), text)
 
     def exchange(self, ask):
-        """What the client got, its age, and what the application was asked."""
+        """What the client got, its age, what the application was asked, and what came of the other
+        request, if it joined this one."""
         seen, got, age = [], None, None
-        pairs = [f"{n}:{v}" for n, v in ask.request.fields]
-        outcome = self.do("ask", ask.request.method, ask.request.target, self.now_ms(), *pairs)
+        outcome = self.do("ask", *self.words(ask.request))
+        joins = outcome[0] == "fetch" and ask.other and self.do("join", *self.words(ask.other))
         while outcome[0] in ("fetch", "refresh"):
             if outcome[0] == "refresh":
                 got, age = self.read(outcome)
@@ -83,7 +84,17 @@ class Steps:
             got, age = self.read(outcome)
         elif outcome[0] == "never":
             got = Response(504, [])
-        return got, age, seen
+        return got, age, seen, self.joined() if joins == ["joined"] else None
+
+    def words(self, request):
+        pairs = [f"{n}:{v}" for n, v in request.fields]
+        return request.method, request.target, self.now_ms(), *pairs
+
+    def joined(self):
+        outcome = self.do("joined", self.now_ms())
+        if outcome[0] == "got":
+            return self.read(outcome)[0]
+        return RELEASED if outcome[0] == "released" else None
 
     def answer(self, ask, outcome, seen):
         _, _, whole, etag, modified, rest, condition = outcome
@@ -210,9 +221,9 @@ class Served:
             seen = json.loads(client.request("/seen", "POST").body)
         fields = [(n, v.replace(f"http://{self.host}", ORIGIN)) for n, v in got.headers]
         if got.status == 504 and got.get("cache-status") == "zq; detail=only-if-cached":
-            return Response(504, []), None, []
+            return Response(504, []), None, [], None
         seen = [sorted((n, v) for n, v in fields if n in ASKED) for fields in seen]
-        return Response(got.status, fields, got.body.decode()), got.get("age"), seen
+        return Response(got.status, fields, got.body.decode()), got.get("age"), seen, None
 
 
 SAFE = Rules()
@@ -246,15 +257,15 @@ def test_the_server(rules, tmp_path):
             served.begin()
             play = Play(rules, served, unit=100, slack=50, ignored=("date", "connection"))
             for step in steps:
-                play.step(without_deaths(step))
+                play.step(as_served(step))
 
         run(check, (steps,), 60)
 
 
-def without_deaths(step):
-    """Where a worker would die, it answers."""
+def as_served(step):
+    """Where a worker would die, it answers; and one request is over before the next."""
     if not hasattr(step, "plain"):
         return step
     empty = Response(200, [])
     plain, conditional = step.plain or empty, step.conditional or empty
-    return dataclasses.replace(step, plain=plain, conditional=conditional)
+    return dataclasses.replace(step, plain=plain, conditional=conditional, other=None)

@@ -9,6 +9,8 @@
  * | failed purge KIND SOFT TEXT                                                             → done
  *
  *   fetching                                                  after `refresh`            → fetch …
+ *   join METHOD TARGET NOW_MS NAME:VALUE…      another asks while that is fetched → joined | alone
+ *   joined NOW_MS                          what became of who joined   → got … | released | failed
  *
  *   fetch FORWARD WHOLE ETAG LAST_MODIFIED REST IF_RANGE   the application is called; with these
  *                                            validators, and for what a part lacks from REST on
@@ -33,17 +35,21 @@ struct words {
     size_t n;
 };
 
-/* The request under way, and its fetch. */
-static struct {
-    struct zq_cache *cache;
-    struct zq_config config;
+struct client {
     char *line; /* that the request's fields lie in */
     struct zq_field v[WORDS_MAX];
     struct zq_fields fields;
     struct zq_slice method, target;
     struct zq_reader reader;
-    struct zq_writer writer;
     enum zq_cache_verdict verdict;
+};
+
+/* The request under way, its fetch, and who joins it. */
+static struct {
+    struct zq_cache *cache;
+    struct zq_config config;
+    struct client client, other;
+    struct zq_writer writer;
 } now;
 
 static void on_reader(struct zq_reader *reader)
@@ -97,15 +103,15 @@ static void print_lines(struct zq_slice block)
             putchar(block.p[n]);
 }
 
-static void print_body(const struct zq_answer *answer)
+static void print_body(struct client *c, const struct zq_answer *answer)
 {
     struct iovec runs[16];
     uint64_t at = 0, end_at = answer->status == 206 ? answer->first + answer->n : UINT64_MAX;
     bool end;
 
-    if (answer->status == 304 || answer->status == 416 || zq_slice_eq(now.method, ZQ_SLICE("HEAD")))
+    if (answer->status == 304 || answer->status == 416 || zq_slice_eq(c->method, ZQ_SLICE("HEAD")))
         return;
-    int n = zq_reader_peek(&now.reader, runs, 16, &end);
+    int n = zq_reader_peek(&c->reader, runs, 16, &end);
     ZQ_ASSERT(end);
     for (int i = 0; i < n; i++)
         for (size_t k = 0; k < runs[i].iov_len; k++, at++)
@@ -113,32 +119,33 @@ static void print_body(const struct zq_answer *answer)
                 putchar(((char *)runs[i].iov_base)[k]);
 }
 
-static void print_got(const char *word, int64_t now_ms)
+static void print_got(struct client *c, const char *word, int64_t now_ms)
 {
     struct zq_entry_info info;
     struct zq_answer answer = {0};
     struct zq_buf block = {0};
 
-    zq_entry_describe(&now.reader, now_ms, &info);
-    if (now.verdict != ZQ_CACHE_PASS)
-        zq_answer_choose(&now.reader, zq_slice_eq(now.method, ZQ_SLICE("GET")), &info, &answer);
+    zq_entry_describe(&c->reader, now_ms, &info);
+    if (c->verdict != ZQ_CACHE_PASS)
+        zq_answer_choose(&c->reader, zq_slice_eq(c->method, ZQ_SLICE("GET")), &info, &answer);
     if (answer.status != 0)
         ZQ_ASSERT(zq_answer_block(&block, &answer, info.block) == 0);
     printf("%s%c%u%c%lld%c", word, SEPARATOR, answer.status ? answer.status : info.status,
            SEPARATOR, (long long)info.age_s, SEPARATOR);
-    print_body(&answer);
+    print_body(c, &answer);
     putchar(SEPARATOR);
     print_lines(answer.status ? zq_slice(zq_buf_data(&block), block.n) : info.block);
     putchar('\n');
     zq_buf_fini(&block);
-    zq_reader_detach(&now.reader);
+    zq_reader_detach(&c->reader);
 }
 
 /* ---- steps ---- */
 
 static void end_request(void)
 {
-    zq_reader_detach(&now.reader);
+    zq_reader_detach(&now.client.reader);
+    zq_reader_detach(&now.other.reader);
     if (now.writer.entry != NULL)
         zq_entry_fail(&now.writer, 503);
 }
@@ -179,60 +186,109 @@ static void fetching(const struct words *w)
     print_fetch(ZQ_FORWARD_STALE);
 }
 
-static void look(int64_t now_ms, bool may_join)
+static enum zq_cache_verdict get(struct client *c, struct zq_writer *writer, int64_t now_ms,
+                                 bool may_join, enum zq_cache_forward *forward)
 {
     struct zq_cache_request request = {
-        .is_get = zq_slice_eq(now.method, ZQ_SLICE("GET")),
-        .is_head = zq_slice_eq(now.method, ZQ_SLICE("HEAD")),
-        .is_post = zq_slice_eq(now.method, ZQ_SLICE("POST")),
+        .is_get = zq_slice_eq(c->method, ZQ_SLICE("GET")),
+        .is_head = zq_slice_eq(c->method, ZQ_SLICE("HEAD")),
+        .is_post = zq_slice_eq(c->method, ZQ_SLICE("POST")),
         .scheme = ZQ_SLICE("http"),
         .host = ZQ_SLICE("test"),
-        .target = now.target,
-        .fields = &now.fields,
+        .target = c->target,
+        .fields = &c->fields,
     };
+
+    c->reader = (struct zq_reader){.notify = on_reader};
+    *writer = (struct zq_writer){.notify = on_writer};
+    c->verdict = (enum zq_cache_verdict)zq_cache_get(now.cache, &request, now_ms, may_join,
+                                                     &c->reader, writer, forward);
+    return c->verdict;
+}
+
+static void look(int64_t now_ms, bool may_join)
+{
     enum zq_cache_forward forward;
 
-    now.reader = (struct zq_reader){.notify = on_reader};
-    now.writer = (struct zq_writer){.notify = on_writer};
-    now.verdict = (enum zq_cache_verdict)zq_cache_get(now.cache, &request, now_ms, may_join,
-                                                      &now.reader, &now.writer, &forward);
-    if (now.verdict == ZQ_CACHE_NEVER) {
+    get(&now.client, &now.writer, now_ms, may_join, &forward);
+    if (now.client.verdict == ZQ_CACHE_NEVER) {
         puts("never");
-    } else if (now.verdict == ZQ_CACHE_HIT) {
-        print_got(now.writer.entry != NULL ? "refresh" : "hit", now_ms);
+    } else if (now.client.verdict == ZQ_CACHE_HIT) {
+        print_got(&now.client, now.writer.entry != NULL ? "refresh" : "hit", now_ms);
     } else {
         print_fetch(forward);
     }
 }
 
-static void ask(const struct words *w)
+/* The client keeps the line. */
+static void read_client(struct client *c, const struct words *w)
 {
     ZQ_ASSERT(w->n >= 4);
-    now.method = zq_slice_str(w->v[1]);
-    now.target = zq_slice_str(w->v[2]);
-    now.fields = fields_of(w, 4, now.v);
+    c->method = zq_slice_str(w->v[1]);
+    c->target = zq_slice_str(w->v[2]);
+    c->fields = fields_of(w, 4, c->v);
+    free(c->line);
+    c->line = w->v[0];
+}
+
+static void ask(const struct words *w)
+{
+    end_request();
+    read_client(&now.client, w);
     look(atoll(w->v[3]), true);
+}
+
+static void join(const struct words *w)
+{
+    struct zq_writer writer;
+    enum zq_cache_forward forward;
+
+    read_client(&now.other, w);
+    if (get(&now.other, &writer, atoll(w->v[3]), true, &forward) == ZQ_CACHE_JOIN) {
+        puts("joined");
+        return;
+    }
+    zq_reader_detach(&now.other.reader);
+    if (writer.entry != NULL)
+        zq_entry_fail(&writer, 503);
+    puts("alone");
+}
+
+/* What the one who joined has of it. */
+static void joined(const struct words *w)
+{
+    switch (zq_reader_state(&now.other.reader)) {
+    case ZQ_READER_COMPLETE:
+        print_got(&now.other, "got", atoll(w->v[1]));
+        return;
+    case ZQ_READER_RELEASED:
+        puts("released");
+        break;
+    default:
+        puts("failed");
+    }
+    zq_reader_detach(&now.other.reader);
 }
 
 /* What became of the fetch: the client has it, or is to ask again. */
 static void settle(int64_t now_ms)
 {
-    if (now.reader.entry == NULL) {
+    if (now.client.reader.entry == NULL) {
         puts("done"); /* it was in the background */
-    } else if (zq_reader_state(&now.reader) == ZQ_READER_RELEASED) {
-        zq_reader_detach(&now.reader);
+    } else if (zq_reader_state(&now.client.reader) == ZQ_READER_RELEASED) {
+        zq_reader_detach(&now.client.reader);
         look(now_ms, false);
-    } else if (zq_reader_state(&now.reader) == ZQ_READER_FAILED) {
-        zq_reader_detach(&now.reader);
+    } else if (zq_reader_state(&now.client.reader) == ZQ_READER_FAILED) {
+        zq_reader_detach(&now.client.reader);
         puts("failed");
     } else {
-        print_got("got", now_ms);
+        print_got(&now.client, "got", now_ms);
     }
 }
 
 static bool is_unsafe(void)
 {
-    return !zq_slice_eq(now.method, ZQ_SLICE("GET")) && !zq_slice_eq(now.method, ZQ_SLICE("HEAD"));
+    return !zq_slice_eq(now.client.method, ZQ_SLICE("GET")) && !zq_slice_eq(now.client.method, ZQ_SLICE("HEAD"));
 }
 
 static void answer(const struct words *w)
@@ -251,7 +307,7 @@ static void answer(const struct words *w)
     struct zq_cache_response response = {
         .status = (unsigned)atoi(w->v[1]), .fields = &fields, .storable = true};
     response.no_content = response.status == 204 || response.status == 304 ||
-                          zq_slice_eq(now.method, ZQ_SLICE("HEAD"));
+                          zq_slice_eq(now.client.method, ZQ_SLICE("HEAD"));
     ZQ_ASSERT(tags_strip(&fields, false, &scratch, &shown) == 0);
     ZQ_ASSERT(zq_http_block(&block, response.status, &shown, &now.config, now_s,
                             &response.content_length, &response.close, &bad) == 0);
@@ -259,7 +315,7 @@ static void answer(const struct words *w)
     if (!response.no_content)
         response.content_length = (int64_t)body.n;
     if (is_unsafe() && response.status >= 200 && response.status < 400)
-        invalidate_targets(now.cache, NULL, ZQ_SLICE("http"), ZQ_SLICE("test"), now.target, &fields,
+        invalidate_targets(now.cache, NULL, ZQ_SLICE("http"), ZQ_SLICE("test"), now.client.target, &fields,
                            &now.writer, &scratch);
     ZQ_ASSERT(zq_entry_head(&now.writer, &response, now_ms, now_s) == 0);
     ZQ_ASSERT(zq_entry_append(&now.writer, body) == 0);
@@ -300,8 +356,8 @@ int main(void)
         const char *name;
         void (*run)(const struct words *words);
     } steps[] = {
-        {"rules", set_rules}, {"ask", ask}, {"fetching", fetching},
-        {"answer", answer},   {"cut", cut}, {"purge", purge},
+        {"rules", set_rules}, {"ask", ask},   {"fetching", fetching}, {"join", join},
+        {"joined", joined},   {"cut", cut},   {"answer", answer},     {"purge", purge},
     };
     size_t size = 0;
     char *line = NULL;
@@ -312,10 +368,7 @@ int main(void)
         size_t i = 0;
         while (strcmp(steps[i].name, words.v[0]) != 0)
             ZQ_ASSERT(++i < ZQ_ARRAY_SIZE(steps));
-        if (steps[i].run == ask) { /* what is left of the last one's goes first */
-            end_request();
-            free(now.line);
-            now.line = line;
+        if (steps[i].run == ask || steps[i].run == join) { /* who keeps it */
             line = NULL;
             size = 0;
         }
@@ -324,7 +377,8 @@ int main(void)
     }
     end_request();
     free(line);
-    free(now.line);
+    free(now.client.line);
+    free(now.other.line);
     zq_cache_free(now.cache);
     zq_config_fini(&now.config);
     return 0;
