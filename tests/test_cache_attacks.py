@@ -85,6 +85,42 @@ def test_unkeyed_headers_do_not_reach_others(server, source, name, value):
     assert "hit" in again.get("cache-status") and again.body == clean.body
 
 
+@pytest.fixture(scope="module")
+def proxied():
+    """Its clients are all trusted proxies, which hand on what they do not know."""
+    with serve("gullible:app", "--forwarded-allow-ips=*", "--front-threads=2") as running:
+        yield running
+
+
+OF_THE_CLIENT = {"X-Real-IP", "X-Client-IP", "True-Client-IP"}  # for nobody's answer for all
+HANDED_ON = [(s, n, v) for s, n, v in UNKEYED if n not in OF_THE_CLIENT] + [
+    ("PWCP", "X-Forwarded-User", "mallory"),
+    ("PWCP", "X-Forwarded-Host", "not a host"),
+]
+
+
+@pytest.mark.parametrize(("source", "name", "value"), HANDED_ON)
+def test_what_a_trusted_proxy_hands_on_reaches_only_its_like(proxied, source, name, value):
+    """PWCP, behind a proxy that sets some forwarding fields and passes on the others: what may choose
+    the answer selects among them. “Two users' sessions never meet in the cache, whatever the
+    application's headers forget”: X-Forwarded-User is one."""
+    target = unique()
+    proxied.get(target, headers={name: value})
+    for _ in range(2):
+        clean = proxied.get(target)
+        assert name.lower() not in json.loads(clean.body)["fields"]
+    assert "hit" in clean.get("cache-status")
+
+
+def test_what_a_proxy_says_of_all_requests_costs_no_hit(proxied):
+    fields = {"X-Forwarded-Port": "443", "X-Forwarded-Prefix": "/app", "X-Forwarded-Proto": "https"}
+    target = unique()
+    first = proxied.get(target, headers=fields | {"X-Forwarded-For": "192.0.2.1"})
+    second = proxied.get(target, headers=fields | {"X-Forwarded-For": "192.0.2.2"})
+    assert "hit" in second.get("cache-status") and second.body == first.body
+    assert second.get("vary") is None
+
+
 AMBIGUOUS = ["X_Forwarded_Host", "X_HTTP_Method_Override", "Accept_Language", "If_None_Match", "_"]
 
 

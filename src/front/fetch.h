@@ -39,6 +39,7 @@ struct fetch {
     bool background; /* for no exchange */
     bool body_done;  /* the request's content was sent whole */
     struct zq_arena arena;
+    struct zq_slice selects;              /* forwarded_selects of its request */
     struct zq_slice scheme, host, target; /* for an unsafe method's invalidation; else empty */
 };
 

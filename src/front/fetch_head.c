@@ -18,21 +18,26 @@ static bool is_whole(const struct zq_cache_response *response, const struct zq_w
            (wire->body.n > 0 && wire->status != 204 && wire->status != 304);
 }
 
-/* The response as the cache judges it: what the key rule of its route names selects, too. */
+/* The response as the cache judges it: what the key rule of its route names selects, too, and what
+ * proxies may have handed on with its request. */
 static int judged_fields(const struct fetch *fetch, const struct zq_fields *from,
                          struct zq_fields *out)
 {
     const struct route *route = fetch->choice.route;
+    struct zq_slice rule = route != NULL && !fetch->unsafe ? route->selects : (struct zq_slice){0};
 
     *out = *from;
-    if (route == NULL || route->selects.n == 0 || fetch->unsafe)
+    if (rule.n == 0 && fetch->selects.n == 0)
         return 0;
-    out->v = zq_arena_alloc(&fetch->thread->scratch, (from->n + 1) * sizeof(*out->v));
+    out->v = zq_arena_alloc(&fetch->thread->scratch, (from->n + 2) * sizeof(*out->v));
     if (out->v == NULL)
         return ZQ_ENOMEM;
     if (from->n > 0)
         memcpy(out->v, from->v, from->n * sizeof(*out->v));
-    out->v[out->n++] = (struct zq_field){ZQ_SLICE("zq-vary"), route->selects};
+    if (rule.n > 0)
+        out->v[out->n++] = (struct zq_field){ZQ_SLICE("zq-vary"), rule};
+    if (fetch->selects.n > 0)
+        out->v[out->n++] = (struct zq_field){ZQ_SLICE("zq-vary"), fetch->selects};
     return 0;
 }
 

@@ -65,8 +65,9 @@ int fetch_encode(struct fetch *fetch, const struct zq_exchange *exchange)
     struct zq_slice path = zq_http_decode_path(r->path, &fetch->arena);
     struct zq_fields fields;
 
+    fetch->selects = forwarded_selects(&r->fields, &fetch->arena);
     if ((path.p == NULL && r->path.n > 0) || select_fields(fetch, &r->fields, &fields) < 0 ||
-        remember_target(fetch, r) < 0)
+        remember_target(fetch, r) < 0 || fetch->selects.p == NULL)
         return ZQ_ENOMEM;
     struct zq_wire_request request = {
         .version_minor = r->version_minor,

@@ -283,6 +283,38 @@ static bool is_forwarding_field(struct zq_slice name)
     }
 }
 
+/* Where the client is, which no answer for all depends on. */
+static bool is_client_field(struct zq_slice name)
+{
+    static const struct zq_slice names[] = {
+        {"x-forwarded-for", 15}, {"x-real-ip", 9}, {"x-client-ip", 11}, {"true-client-ip", 14}};
+
+    for (size_t i = 0; i < ZQ_ARRAY_SIZE(names); i++)
+        if (zq_slice_eq(names[i], name))
+            return true;
+    return false;
+}
+
+static bool may_choose(const struct zq_field *field)
+{
+    return is_forwarding_field(field->name) && !is_client_field(field->name);
+}
+
+struct zq_slice forwarded_selects(const struct zq_fields *fields, struct zq_arena *arena)
+{
+    size_t bytes = 0;
+
+    for (size_t i = 0; i < fields->n; i++)
+        bytes += may_choose(&fields->v[i]) ? fields->v[i].name.n + 1 : 0;
+    if (bytes == 0)
+        return ZQ_SLICE("");
+    char *start = zq_arena_alloc(arena, bytes), *to = start;
+    for (size_t i = 0; i < fields->n && to != NULL; i++)
+        if (may_choose(&fields->v[i]))
+            to = zq_put(zq_put(to, fields->v[i].name), ZQ_SLICE(","));
+    return zq_slice(start, start != NULL ? bytes : 0);
+}
+
 bool forwarded_apply(const struct trusted_peers *peers, struct zq_request *r)
 {
     bool any = false;

@@ -21,4 +21,10 @@ bool forwarded_apply(const struct trusted_peers *peers, struct zq_request *reque
 /* The authority that the key is made of, and the Host field, which says the same. */
 void request_set_host(struct zq_request *request, struct zq_slice host);
 
+/* What a trusted peer hands on may still be its client's: of the forwarding fields that are there,
+ * a list of those that applications choose their answer by (the host, a prefix, a user), and so
+ * select among the responses of a key. Names are in lower case; empty where there are none, p is
+ * NULL when out of memory. */
+struct zq_slice forwarded_selects(const struct zq_fields *fields, struct zq_arena *arena);
+
 #endif
