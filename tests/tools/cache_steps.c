@@ -288,7 +288,8 @@ static void settle(int64_t now_ms)
 
 static bool is_unsafe(void)
 {
-    return !zq_slice_eq(now.client.method, ZQ_SLICE("GET")) && !zq_slice_eq(now.client.method, ZQ_SLICE("HEAD"));
+    return !zq_slice_eq(now.client.method, ZQ_SLICE("GET")) &&
+           !zq_slice_eq(now.client.method, ZQ_SLICE("HEAD"));
 }
 
 static void answer(const struct words *w)
@@ -315,8 +316,8 @@ static void answer(const struct words *w)
     if (!response.no_content)
         response.content_length = (int64_t)body.n;
     if (is_unsafe() && response.status >= 200 && response.status < 400)
-        invalidate_targets(now.cache, NULL, ZQ_SLICE("http"), ZQ_SLICE("test"), now.client.target, &fields,
-                           &now.writer, &scratch);
+        invalidate_targets(now.cache, NULL, ZQ_SLICE("http"), ZQ_SLICE("test"), now.client.target,
+                           &fields, &now.writer, &scratch);
     ZQ_ASSERT(zq_entry_head(&now.writer, &response, now_ms, now_s) == 0);
     ZQ_ASSERT(zq_entry_append(&now.writer, body) == 0);
     zq_entry_finish(&now.writer, true);
@@ -356,8 +357,8 @@ int main(void)
         const char *name;
         void (*run)(const struct words *words);
     } steps[] = {
-        {"rules", set_rules}, {"ask", ask},   {"fetching", fetching}, {"join", join},
-        {"joined", joined},   {"cut", cut},   {"answer", answer},     {"purge", purge},
+        {"rules", set_rules}, {"ask", ask}, {"fetching", fetching}, {"join", join},
+        {"joined", joined},   {"cut", cut}, {"answer", answer},     {"purge", purge},
     };
     size_t size = 0;
     char *line = NULL;
