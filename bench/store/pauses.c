@@ -112,11 +112,13 @@ static void expired(void)
 static void crowded(const char *what, size_t body_n, unsigned n)
 {
     struct zq_cache *cache = zq_cache_new(64 << 20);
+    struct zq_cache_stat stat;
     unsigned key = 0;
 
     do {
         item_ask(cache, &(struct item){.key = key++, .body_n = 100});
-    } while (zq_cache_used(cache) < (63 << 20));
+        zq_cache_stat(cache, &stat);
+    } while (stat.evicted == 0);
     for (unsigned i = 0; i < key; i++)
         item_ask(cache, &(struct item){.key = i, .body_n = 100});
     for (unsigned i = 0; i < n; i++) {
