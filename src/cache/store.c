@@ -76,7 +76,7 @@ void zq_slot_mark(struct zq_cache *cache, struct zq_shard *shard, struct zq_slot
 {
     shard->demotions += slot->mark_until_s == 0;
     zq_slot_unmark(shard, slot);
-    slot->mark_until_s = (uint32_t)((now_ms + ZQ_STORE_MARK_MS + 999) / 1000);
+    slot->mark_until_s = (uint32_t)((now_ms + ZQ_STORE_MARK_MS) / 1000);
     slot->mark = (uint16_t)why;
     zq_list_append(&shard->marks, &slot->marked);
     shard->mark_bytes += zq_heap_class(zq_slot_bytes(slot->key_n));
