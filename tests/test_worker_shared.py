@@ -211,7 +211,7 @@ def shared(block, size, stream=1):
         "too long": shared(0, (64 << 10) + 1),
         "empty": shared(0, 0),
         "short": frame(SHARED, 1, bytes(4)),
-        "past the window": shared(0, 64 << 10) * 3,
+        "past the window": shared(0, 64 << 10) * (wirelib.REQUEST_WINDOW // (64 << 10) + 1),
         "an answer to nothing": frame(BLOCKS),
         "blocks of a stream": number_frame(BLOCKS, 1, 1),
     }.items(),

@@ -242,7 +242,7 @@ void zq_entry_fail(struct zq_writer *writer, unsigned status);
 
 /* Bytes the writer may have outstanding beyond what was appended: how far the slowest reader is
  * behind decides for windowed entries; storable ones always take ZQ_CACHE_WINDOW. */
-#define ZQ_CACHE_WINDOW (256u << 10)
+#define ZQ_CACHE_WINDOW (512u << 10)
 size_t zq_writer_window(const struct zq_writer *writer);
 /* Several read what is not stored (it outgrew the largest object), and one that takes its time
  * holds up the others: those that were more than half a window behind the fastest for `limit_ms`,

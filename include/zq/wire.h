@@ -58,8 +58,8 @@
 #define ZQ_WIRE_HEADER_SIZE 12
 #define ZQ_WIRE_PAYLOAD_MAX (1u << 20)      /* of any frame */
 #define ZQ_WIRE_BODY_MAX (64u << 10)        /* body bytes an encoder puts in one frame */
-#define ZQ_WIRE_REQUEST_WINDOW (128u << 10) /* body bytes before the first CREDIT */
-#define ZQ_WIRE_RESPONSE_WINDOW (256u << 10)
+#define ZQ_WIRE_REQUEST_WINDOW (256u << 10) /* body bytes before the first CREDIT */
+#define ZQ_WIRE_RESPONSE_WINDOW (512u << 10)
 #define ZQ_WIRE_SHARED_LEAST (16u << 10) /* shorter parts are cheaper in a frame */
 #define ZQ_WIRE_CREDIT_MAX (1u << 30)    /* a stream's credit never exceeds this */
 #define ZQ_WIRE_PURGE_TEXT_MAX 8192      /* bytes that name what is purged */

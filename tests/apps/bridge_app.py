@@ -245,8 +245,8 @@ async def on_forever(scope, receive, send):
 async def on_two_senders(scope, receive, send):
     """Large parts from two tasks arrive whole and in the order in which they were sent."""
     await send(start())
-    first = asyncio.create_task(send(body(b"a" * 400_000, True)))
-    second = asyncio.create_task(send(body(b"b" * 400_000, True)))
+    first = asyncio.create_task(send(body(b"a" * 600_000, True)))
+    second = asyncio.create_task(send(body(b"b" * 600_000, True)))
     await asyncio.gather(first, second)
     await send(body(b"c"))
 
@@ -254,7 +254,7 @@ async def on_two_senders(scope, receive, send):
 async def on_cancelled_send(scope, receive, send):
     """What a cancelled send() had accepted still leaves, whole and before anything else."""
     await send(start())
-    task = asyncio.create_task(send(body(b"a" * 400_000, True)))
+    task = asyncio.create_task(send(body(b"a" * 600_000, True)))
     await asyncio.sleep(0.05)
     task.cancel()
     await asyncio.wait([task])

@@ -204,7 +204,7 @@ BLAMED = {
     "shared-first": lambda s: shared(s, end=True),
     "shared-no-stream": lambda s: shared(0),
     "shared-other-stream": lambda s: shared(s + 1),
-    "shared-overruns": lambda s: response(s) + 5 * shared(s),
+    "shared-overruns": lambda s: response(s) + 9 * shared(s),
     "blocks-twice": lambda s: 2 * frame(BLOCKS),
     "blocks-stream": lambda s: frame(BLOCKS, s),
     "purge-short": lambda s: frame(PURGE, 0, b"abc"),

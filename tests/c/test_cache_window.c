@@ -230,17 +230,17 @@ static void the_slowest_reader_decides(void **state)
     for (uint64_t at = 0; at < ZQ_CACHE_WINDOW; at += 4096)
         rig_append_bytes(&r[0], at, 4096);
     assert_int_equal(zq_writer_window(writer), 0);
-    assert_int_equal(rig_take_bytes(&r[0], 100000), 100000);
-    assert_int_equal(rig_take_bytes(&r[1], 150000), 150000);
+    assert_int_equal(rig_take_bytes(&r[0], 200000), 200000);
+    assert_int_equal(rig_take_bytes(&r[1], 300000), 300000);
     assert_int_equal(r[0].writer_news, 0);
-    assert_int_equal(rig_take_bytes(&r[2], 200000), 200000);
-    assert_int_equal(zq_writer_window(writer), 100000);
+    assert_int_equal(rig_take_bytes(&r[2], 400000), 400000);
+    assert_int_equal(zq_writer_window(writer), 200000);
     assert_int_equal(r[0].writer_news, 1);
     rig_leave(&r[2]);
-    assert_int_equal(zq_writer_window(writer), 100000);
+    assert_int_equal(zq_writer_window(writer), 200000);
     rig_leave(&r[0]);
-    assert_int_equal(zq_writer_window(writer), 150000);
-    assert_int_equal(rig_take_bytes(&r[1], RIG_SIZE), ZQ_CACHE_WINDOW - 150000);
+    assert_int_equal(zq_writer_window(writer), 300000);
+    assert_int_equal(rig_take_bytes(&r[1], RIG_SIZE), ZQ_CACHE_WINDOW - 300000);
     assert_int_equal(zq_writer_window(writer), ZQ_CACHE_WINDOW);
     rig_leave(&r[1]);
     assert_int_equal(zq_writer_window(writer), ZQ_CACHE_WINDOW);
