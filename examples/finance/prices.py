@@ -67,6 +67,12 @@ def requote(path: Path, rng: random.Random) -> int:
     return companies
 
 
+def _another(close: int, rng: random.Random) -> int:
+    """A close in cents, near this one, and never the same."""
+    new = max(50, round(close * exp(rng.gauss(0, SWAY))))
+    return new if new != close else close + 1
+
+
 def _requote(connection: sqlite3.Connection, rng: random.Random) -> int:
     (last,) = connection.execute("SELECT MAX(day) FROM trading_day").fetchone()
     worth = (
@@ -77,7 +83,7 @@ def _requote(connection: sqlite3.Connection, rng: random.Random) -> int:
     prices = connection.execute(
         "SELECT company_id, close FROM price WHERE day = ?", (last,)
     ).fetchall()
-    new = [(max(50, round(close * exp(rng.gauss(0, SWAY)))), company) for company, close in prices]
+    new = [(_another(close, rng), company) for company, close in prices]
     connection.executemany(
         "UPDATE price SET close = ?1, high = MAX(high, ?1), low = MIN(low, ?1)"
         f" WHERE company_id = ?2 AND day = {last}",
