@@ -114,6 +114,19 @@ def starve(link):
     return frames, waiting
 
 
+def fed(link, frames, waiting):
+    """Lets go of the blocks of `frames`, says so, and gives what the waiting stream then brings."""
+    for each in frames:
+        link.memory.body(each)
+    link.send(frame(BLOCKS))
+    body = b""
+    while True:
+        got = waiting.next(SHARED)
+        body += link.memory.body(got)
+        if got.end:
+            return body
+
+
 def test_who_finds_no_block_waits_for_one(link):
     frames, waiting = starve(link)
     waiting.nothing(0.1)
@@ -147,16 +160,7 @@ def test_credit_alone_does_not_overtake(link):
     frames, waiting = starve(link)
     waiting.credit(1000)
     waiting.nothing(0.1)
-    for each in frames:
-        link.memory.body(each)
-    link.send(frame(BLOCKS))
-    body = b""
-    while True:
-        got = waiting.next(SHARED)
-        body += link.memory.body(got)
-        if got.end:
-            break
-    assert body == BYTES * (wirelib.RESPONSE_WINDOW // 256)
+    assert fed(link, frames, waiting) == BYTES * (wirelib.RESPONSE_WINDOW // 256)
 
 
 def test_who_leaves_does_not_wait(link):
@@ -183,16 +187,7 @@ def test_a_stop_waits_for_who_waits(executable):
             link.send(frame(wirelib.CANCEL, stream))
         worker.stop()
         waiting.nothing(0.1)
-        for each in frames:
-            link.memory.body(each)
-        link.send(frame(BLOCKS))
-        body = b""
-        while True:
-            got = waiting.next(SHARED)
-            body += link.memory.body(got)
-            if got.end:
-                break
-        assert body == BYTES * (wirelib.RESPONSE_WINDOW // 256)
+        assert fed(link, frames, waiting) == BYTES * (wirelib.RESPONSE_WINDOW // 256)
         assert worker.wait() == 0
 
 
