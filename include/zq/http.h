@@ -164,7 +164,7 @@ struct zq_response_head {
  * socket is full: it is worth nothing later. */
 void zq_exchange_interim(struct zq_exchange *exchange, struct zq_slice block);
 
-/* Starts the final response and writes as much of `body` as the socket takes, all in one writev.
+/* Starts the final response and writes as much of `body` as the socket takes, all in one call.
  * `end` says that `body` is the whole of it. Returns the body bytes accepted (the head always is).
  * For HEAD, 204 and 304 no content is written, and all of `body` counts as accepted; a HEAD's
  * content_length is that of the GET, -1 where it is not known. A response that ends before the

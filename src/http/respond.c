@@ -1,4 +1,4 @@
-/* The response's way out: head, framing and content in one sendmsg wherever that is possible.
+/* The response's way out: head, framing and content in one call wherever that is possible.
  *
  * Content stays with the handler until the socket takes it; only framing (the head, chunk sizes) is
  * copied when it does not fit, so that what a slow client holds here is bounded. */
@@ -12,7 +12,7 @@
 #define IOV_MOST 64
 #define CHUNK_SIZE_MAX 20 /* 16 digits, CRLF, and a NUL */
 
-/* What one sendmsg offers: framing, content, framing. v[0] is for what waits in front of it. */
+/* What one call offers: framing, content, framing. v[0] is for what waits in front of it. */
 struct vec {
     struct iovec v[IOV_MOST];
     int n;
@@ -81,7 +81,7 @@ static void made_progress(struct zq_http_exchange *ex, size_t n)
     ex->write_deadline_ms = 0; /* it starts anew */
 }
 
-/* What waits goes first, in the same sendmsg. Returns the bytes of `vec` that were sent. */
+/* What waits goes first, in the same call. Returns the bytes of `vec` that were sent. */
 static size_t send_vec(struct zq_http_exchange *ex, struct vec *vec)
 {
     struct zq_conn *conn = ex->conn;
