@@ -183,7 +183,7 @@ install: build
 	install -m 644 $(wildcard python/zq/*.py python/zq/py.typed) '$(DESTDIR)$(PREFIX)/share/zq/python/zq'
 
 ## bench       compare with other servers, about 20 minutes (see bench/README.md)
-## bench-quick the same in 3 minutes; bench-full: everything, hours, resumable
+## bench-quick the same in 3 minutes; bench-full: everything, about 90 minutes, resumable
 ## bench-store the cache's store by itself: eviction, pauses, threads, memory; a minute
 ## bench-profile where the time of a hit and of a cold request goes (perf)
 ## bench-micro instruction counts; bench-micro-compare: against the merge base

@@ -64,6 +64,8 @@ class Row:
     """Arms of `make bench-quick`; None: all, empty: the row is left out."""
     quick_routes: tuple[str, ...] | None = None
     default: bool = True
+    extra: bool = False
+    """Of the full matrix only: measured in few rounds."""
     suffix: str = ""
     """The variant that a contestant named by CONTESTANTS= takes here."""
     eligible: tuple[str, ...] = field(default=SERVERS)
@@ -262,6 +264,7 @@ WARM_ALL = Row(
     eligible=CACHES,
     default=False,
     quick=(),
+    extra=True,
 )
 
 
@@ -298,10 +301,12 @@ class Options:
     rounds: int = 0
 
     def seconds(self) -> float:
-        return self.secs or {"default": 1.5, "quick": 0.6, "full": 3.0}[self.mode]
+        return self.secs or {"default": 1.5, "quick": 0.6, "full": 1.0}[self.mode]
 
-    def turns(self) -> int:
-        return self.rounds or {"default": 7, "quick": 3, "full": 9}[self.mode]
+    def turns(self, row: Row) -> int:
+        if self.rounds or row.extra:
+            return self.rounds or 3
+        return {"default": 7, "quick": 3, "full": 15}[self.mode]
 
 
 def _arms(row: Row, options: Options) -> tuple[str, ...]:
@@ -333,7 +338,7 @@ def _loads(row: Row, options: Options) -> list[Row]:
     if options.mode != "full" or row.method != "GET":
         return [row]
     # The goals are for the row's own load.
-    other = replace(row, goals=())
+    other = replace(row, goals=(), extra=True)
     loads = [row, *(replace(other, conns=c) for c in OTHER_CONNS)]
     return [*loads, replace(other, pipeline=16), replace(other, close=True)]
 

@@ -121,14 +121,23 @@ def test_goals_name_arms_of_their_row():
 
 def test_the_defaults_fit_their_time():
     """A round, its pauses and a start each, with a margin for slow starts."""
-    for mode, minutes in (("default", 24), ("quick", 4)):
+    for mode, minutes in (("default", 24), ("quick", 4), ("full", 120)):
         options = Options(mode)
-        plan = cases(options)
-        arms = sum(len(case.row.arms) for case in plan)
-        slow = sum(len(case.row.arms) for case in plan if case.row.name == "finance-cold")
-        seconds = (arms - slow) * options.turns() * (options.seconds() + 0.15)
-        seconds += slow * options.turns() * (LONGEST_S[mode] + 0.15) + arms * 2 + len(plan) * 3
+        seconds = 0
+        for case in cases(options):
+            slow = case.row.name == "finance-cold"
+            length = LONGEST_S[mode] if slow else options.seconds()
+            arms = len(case.row.arms)
+            seconds += 3 + arms * (2 + options.turns(case.row) * (length + 0.15))
         assert seconds < minutes * 60, (mode, seconds)
+
+
+def test_the_full_matrix_has_more_rounds_where_there_are_goals():
+    options = Options("full")
+    turns = {case.name: options.turns(case.row) for case in cases(options)}
+    assert turns["warm-health /health c64"] > turns["warm-health /health c1"] >= 3
+    assert all(case.row.extra is False for case in cases(options) if case.row.goals)
+    assert Options("full", rounds=5).turns(ROWS[0]) == 5
 
 
 def test_slugs_are_distinct_file_names():
