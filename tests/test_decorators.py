@@ -238,6 +238,31 @@ def test_flask_tuples_keep_what_they_say():
     assert get(app, "/other").get("zq-cache-control") is None
 
 
+def test_tags_are_utf_8_on_the_wire_of_every_framework():
+    """“effective in the front before it returns”: `zq.purge(tag="prix:é€")` names it by these bytes."""
+    import quart
+    from fastapi import FastAPI
+    from starlette.applications import Starlette
+    from starlette.responses import PlainTextResponse
+    from starlette.routing import Route
+
+    accents = zq.cached_route(ttl=5, tags="prix:é€")
+    in_quart, in_fastapi = quart.Quart("accents"), FastAPI()
+    in_quart.add_url_rule("/", "/", accents(lambda: "text"))
+    in_quart.add_url_rule("/object", "/object", accents(lambda: quart.Response("text")))
+    in_fastapi.get("/")(accents(lambda: "text"))
+    in_starlette = Starlette(
+        routes=[Route("/", accents(lambda request: PlainTextResponse("text")))]
+    )
+    for app, path in [
+        (in_quart, "/"),
+        (in_quart, "/object"),
+        (in_fastapi, "/"),
+        (in_starlette, "/"),
+    ]:
+        assert get(app, path).get("cache-tag").encode("latin-1").decode() == "prix:é€"
+
+
 def test_class_based_views():
     import quart
     import quart.views

@@ -147,7 +147,8 @@ class Rule:
         tags = self.tags
         tags = tag_list(tags(*args, **kwargs)) if callable(tags) else tags
         if tags:
-            tags = tuple(tag.encode().decode("latin-1") for tag in tags)  # UTF-8 on the wire
+            if not _in_quart():  # which sends its fields as UTF-8; the others as ISO-8859-1
+                tags = tuple(tag.encode().decode("latin-1") for tag in tags)
             found["Cache-Tag"] = ", ".join(_merge(_members(fields, "cache-tag"), tags))
         return found
 
@@ -380,6 +381,10 @@ def _flask_like():
         if module is not None and module.has_request_context():
             return module
     return None
+
+
+def _in_quart():
+    return getattr(_flask_like(), "__name__", None) == "quart"
 
 
 def _finish_tuple(rule, method, result, args, kwargs):
