@@ -55,6 +55,22 @@ def test_one_question_at_a_time(link):
         assert stream.response().status == 200
 
 
+def test_another_link_is_asked_where_one_goes_before_its_answer(tmp_path):
+    """“an exception if the front cannot be reached”: at a reload the front takes those links from the
+    old workers that no request needs any more, and can be reached by the others."""
+    (tmp_path / "value").write_text("x")
+    with Worker("purging:app", env={"DATA": str(tmp_path)}, links=3) as worker:
+        *idle, link = worker.links
+        stream = link.request("GET", "/purge?tag=a")
+        for each in idle:
+            question(each)
+            each.close()
+        number, *_, text = question(link)
+        assert text == b"a"
+        answer(link, number)
+        assert stream.response().status == 200
+
+
 def test_info(link):
     stream = link.request("GET", "/info")
     answer(link, link.next(0, [INFO]).number, text=b'{"on": true}')

@@ -27,7 +27,7 @@ class Front:
         self._loop = loop
         self._pid = os.getpid()
         self._waiting = collections.deque()  # (how to ask, future)
-        self._asked = None  # the future of the question under way
+        self._asked = None  # the question under way, as in `_waiting`
         bridge.notify_answer(self._on_answer)
 
     async def purge(self, kind, text, soft):
@@ -62,7 +62,7 @@ class Front:
 
     def _next(self):
         while self._asked is None and self._waiting:
-            (how, arguments), future = self._waiting.popleft()
+            (how, arguments), future = question = self._waiting.popleft()
             if future.done():
                 continue  # who asked has left
             try:
@@ -72,15 +72,15 @@ class Front:
             except Exception as error:
                 future.set_exception(error)
             else:
-                self._asked = future
+                self._asked = question
 
     def _on_answer(self, status, text):
-        future, self._asked = self._asked, None
-        if not future.done():
-            if status == 0:
-                future.set_exception(PurgeError("the front has left before it answered"))
-            else:
-                future.set_result((status, text))
+        question, self._asked = self._asked, None
+        _, future = question
+        if status == 0:  # its link has gone, as idle ones do at a reload: to ask twice does no harm
+            self._waiting.appendleft(question)
+        elif not future.done():
+            future.set_result((status, text))
         self._next()
 
 
