@@ -566,7 +566,7 @@ static void purge_tag(unsigned tag, bool soft)
 {
     struct zq_purge purge = {ZQ_PURGE_TAG, soft, zq_slice_str(tag == 0 ? "one" : "two")};
     uint64_t number;
-    if (zq_cache_purge(world.cache, &purge, &number) != 0)
+    if (zq_cache_purge(world.cache, &purge, world.now_ms, &number) != 0)
         return;
     world.tag_purged[tag] = world.operation;
     for (int i = 0; i < world.n_fetches; i++) {
@@ -608,7 +608,7 @@ static void purge(struct fuzz_input *in)
     default:
         break;
     }
-    int rc = zq_cache_purge(world.cache, &purge, &number);
+    int rc = zq_cache_purge(world.cache, &purge, world.now_ms, &number);
     FUZZ_CHECK(rc == 0 || rc == ZQ_ELIMIT);
     /* Without memory more may go than was asked for. */
     for (int i = 0; i < world.n_fetches; i++)

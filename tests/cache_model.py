@@ -73,6 +73,7 @@ class Stored:
         age = min(int(age), 2**31) if re.fullmatch("[0-9]+", age) else 0
         self.since = now
         self.initial_age = max(0, int(now) - self.date, age + now - asked)  # 4.2.3
+        self.ends = self.lifetime  # at that age it is stale
         self.expired = False  # by a soft purge
 
     def freshness(self, rules):
@@ -96,13 +97,16 @@ class Stored:
     def fresh(self, now):
         return not self.expired and (self.lifetime or 0) > self.age(now)
 
+    def purged(self, now):
+        self.expired, self.ends = True, min(self.ends, self.age(now))
+
     def says_how_long(self):
         limits = {"s-maxage", "max-age"} & set(self.cc)
         return bool(limits or (lines(self.fields, "expires") and not self.targeted))
 
     def permits(self, now, window):
         """4.2.4: may it be used stale, by whoever permits that for so long?"""
-        return bool(window) and not self.strict and self.age(now) - self.lifetime <= window
+        return bool(window) and not self.strict and self.age(now) - self.ends <= window
 
     def validator(self):
         etag, modified = first(self.fields, "etag"), first(self.fields, "last-modified")
@@ -203,7 +207,7 @@ class Cache:
         self.waiting = None  # another request, which comes while the application is asked
         self.joined = None  # what it gets of that: a response, or RELEASED; None: it does not wait
 
-    def purge(self, kind, soft, text):
+    def purge(self, kind, soft, text, now):
         def matches(request, found):
             return {
                 "url": text in (request.target, ORIGIN + request.target),
@@ -215,7 +219,7 @@ class Cache:
         self.purges.append(matches)
         gone = [s for s in self.stored if matches(s.request, s.tags)]
         for stored in gone:
-            stored.expired = True
+            stored.purged(now)
             if not soft:
                 self.stored.remove(stored)
 

@@ -268,10 +268,24 @@ others = (
     (posts, 2),
     (parts, 5),
 )
-steps = st.lists(
-    weighted((asks, 12), *others),
-    min_size=4,
-    max_size=14,
+# Made stale, and used while nothing better comes.
+lasting = st.builds(
+    lambda lifetime, window, more: Response(
+        200, [("cache-control", (*lifetime, ", ", *window, more)), ("cache-tag", "t")], "content"
+    ),
+    st.sampled_from([("max-age=", Lasts(n)) for n in (1, 3, 9, 9)]),
+    st.sampled_from([window for window in WINDOWS if window[1].n > 0]),
+    st.sampled_from([""] * 5 + [", must-revalidate"]),
+)
+hardly = weighted((lasting, 1), (lost, 1), (st.just(Response(500, [])), 2))
+gone_stale = weighted(
+    (st.builds(Ask, st.just(Request("GET", "/d", [])), hardly, hardly, st.none()), 4),
+    (st.sampled_from([Purge("url", True, "/d"), Purge("tag", True, "t")]), 2),
+    (st.builds(Wait, st.sampled_from(COUNTS)), 2),
+)
+steps = weighted(
+    (st.lists(weighted((asks, 12), *others), min_size=4, max_size=14), 4),
+    (st.lists(gone_stale, min_size=4, max_size=14), 1),
 )
 yes_or_no = st.booleans()
 all_rules = st.builds(Rules, yes_or_no, yes_or_no, yes_or_no, yes_or_no, st.sampled_from([0, 0, 2]))
@@ -349,7 +363,7 @@ class Play:
         if isinstance(step, Wait):
             self.cache.wait(step.n * self.unit)
         elif isinstance(step, Purge):
-            self.model.purge(step.kind, step.soft, step.text)
+            self.model.purge(step.kind, step.soft, step.text, self.cache.now())
             self.cache.purge(step.kind, step.soft, step.text)
         else:
             self.exchange(step, self.cache.now())
@@ -364,8 +378,7 @@ class Play:
         ask = Ask(*messages, ask.meanwhile, ask.ranged, other)
         if ask.request.method == "HEAD":
             ask = self.head_or_get(ask, now)
-        during = lambda purge: self.model.purge(purge.kind, purge.soft, purge.text)  # noqa: E731
-        application = Application(ask, during)
+        application = Application(ask, lambda p: self.model.purge(p.kind, p.soft, p.text, now))
         self.model.waiting, self.model.joined = ask.other, None
         expected, age = self.model.exchange(ask.request, application, now)
         got, got_age, seen, joined = self.cache.exchange(ask)

@@ -67,7 +67,7 @@ class Steps:
         return int(age) == got
 
     def purge(self, kind, soft, text):
-        self.do("purge", kind, int(soft), text)
+        self.do("purge", kind, int(soft), text, self.now_ms())
 
     def exchange(self, ask):
         """What the client got, its age, what the application was asked, and what came of the other

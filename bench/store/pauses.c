@@ -68,7 +68,7 @@ static void purged(const char *what, struct zq_purge purge)
     bool more = true;
 
     timer_start();
-    MUST(zq_cache_purge(cache, &purge, &number) == 0);
+    MUST(zq_cache_purge(cache, &purge, 0, &number) == 0);
     timer_stop();
     timer_print(what, "zq_cache_purge");
     for (unsigned i = 0; i < 1000; i++) { /* of what is purged, but not swept yet */

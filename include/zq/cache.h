@@ -340,7 +340,7 @@ const char *zq_purge_word(enum zq_purge_kind kind);
 #define ZQ_PURGE_TEXT_MAX 8192
 struct zq_purge {
     enum zq_purge_kind kind;
-    bool soft; /* stored responses become stale instead of going */
+    bool soft; /* stored responses become stale, by now, instead of going */
     struct zq_slice text;
 };
 /* NULL, or what is wrong with it, for a person: `needs a path`. */
@@ -351,8 +351,11 @@ const char *zq_purge_fault(const struct zq_purge *purge);
  * stored: neither if they match by a tag that they bring only now. Memory is reclaimed by
  * zq_cache_sweep. 0 and `*number`; ZQ_EINVAL as zq_purge_fault says; ZQ_ELIMIT when too many purges
  * by prefix, glob or path wait for the sweep (nothing was purged then). Out of memory it purges
- * more than was asked for. */
-int zq_cache_purge(struct zq_cache *cache, const struct zq_purge *purge, uint64_t *number);
+ * more than was asked for. What a soft one made stale is so from `now_ms` on (monotonic), which
+ * hard ones do not look at; where several did, from the first; but from the second where that named
+ * the same before the sweep came by. */
+int zq_cache_purge(struct zq_cache *cache, const struct zq_purge *purge, int64_t now_ms,
+                   uint64_t *number);
 
 /* A step of bounded work, which takes some 10 µs: takes purged responses out, and forgets purges
  * that nothing is left for. True while there is more to do. One thread at a time. */

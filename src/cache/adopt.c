@@ -111,7 +111,7 @@ void zq_writer_adopt(struct zq_writer *writer, struct zq_cache *cache, struct zq
         return;
     }
     atomic_fetch_add(place.invalidations, 1);
-    zq_purge_key(cache, place.key, false);
+    zq_purge_key(cache, place.key);
     adopt(writer, cache, &place);
     place_fini(&place);
 }

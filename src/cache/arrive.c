@@ -260,7 +260,7 @@ static int arrive_stale(struct zq_entry *entry, struct arrival *a)
         .content_length = stored->no_content ? stored->content_length : (int64_t)stored->length,
         .no_content = stored->no_content,
     };
-    a->freshness = stored->freshness;
+    a->freshness = zq_entry_freshness(stored);
     a->verdict = ZQ_POLICY_STALE;
     a->shareable = true;
     if (vary.n > 0 && zq_buf_append(&a->vary, vary.p, vary.n) < 0)
@@ -269,7 +269,6 @@ static int arrive_stale(struct zq_entry *entry, struct arrival *a)
     if (error < 0)
         return error;
     a->content = take_content_of(stored);
-    atomic_store(&entry->expired, atomic_load(&stored->expired));
     settle(entry, a, 0);
     publish(entry, a);
     return 0;
@@ -282,11 +281,11 @@ static bool is_server_error(unsigned status)
 
 static bool may_serve_stale(const struct zq_entry *entry, int64_t extra_ms, int64_t now_ms)
 {
-    const struct zq_freshness *f = &entry->base->freshness;
-    int64_t if_error_ms = (int64_t)f->if_error_s * 1000;
+    const struct zq_freshness f = zq_entry_freshness(entry->base);
+    int64_t if_error_ms = (int64_t)f.if_error_s * 1000;
 
     return !zq_entry_is_part(entry->base) &&
-           zq_freshness_permits(f, now_ms, if_error_ms > extra_ms ? if_error_ms : extra_ms);
+           zq_freshness_permits(&f, now_ms, if_error_ms > extra_ms ? if_error_ms : extra_ms);
 }
 
 bool zq_entry_serve_stale(struct zq_writer *writer, bool disconnected, int64_t now_ms)

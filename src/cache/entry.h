@@ -105,7 +105,10 @@ struct zq_entry {
 
     struct zq_lock lock;
     unsigned n_passed; /* unless retained: how many readers are the slowest, */
-    uint64_t passed;   /* and at which offset */
+    union {
+        uint64_t passed;   /* and at which offset */
+        int64_t purged_ms; /* stored, and expired: when that came, written before */
+    };
     struct zq_node readers;
     struct zq_writer *writer; /* NULL once closed */
     uint64_t told_limit;      /* how far the writer was last told it may go */
@@ -130,9 +133,20 @@ static inline bool zq_entry_is_fresh(const struct zq_entry *entry, int64_t now_m
            zq_freshness_is_fresh(&entry->freshness, now_ms);
 }
 
+/* Its freshness; of one that is stored and that a soft purge made stale, with the lifetime ended
+ * there, from where what may be used stale is reckoned. */
+static inline struct zq_freshness zq_entry_freshness(const struct zq_entry *entry)
+{
+    struct zq_freshness f = entry->freshness;
+
+    if (atomic_load_explicit(&entry->expired, memory_order_acquire))
+        f.lifetime_ms = zq_freshness_lifetime_until(&f, entry->purged_ms);
+    return f;
+}
+
 /* What remains of its freshness, away from 0: what is fresh for half a second has 1, what is over
- * by that has -1, and so has what a soft purge made stale. So a fresh response's age (rounded down)
- * and what remains make up its lifetime. */
+ * by that has -1, what a soft purge made stale has never more than 0. So a fresh response's age
+ * (rounded down) and what remains make up its lifetime. */
 int64_t zq_entry_remaining_s(const struct zq_entry *entry, int64_t now_ms);
 
 /* Whose content a frozen entry shows. */

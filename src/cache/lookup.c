@@ -24,14 +24,14 @@ static bool is_acceptable(const struct zq_lookup *l, const struct zq_entry *entr
 static bool is_good_enough(struct zq_lookup *l, const struct zq_entry *entry,
                            const struct zq_slot *slot)
 {
-    const struct zq_freshness *f = &entry->freshness;
+    const struct zq_freshness f = zq_entry_freshness(entry);
 
     if (l->asked.no_cache || l->asked.max_age.given || l->asked.min_fresh.given)
         return false;
     if (l->asked.max_stale.given && !atomic_load(&entry->expired) &&
-        zq_freshness_permits(f, l->now_ms, l->asked.max_stale.seconds * 1000))
+        zq_freshness_permits(&f, l->now_ms, l->asked.max_stale.seconds * 1000))
         return true;
-    if (!zq_freshness_permits(f, l->now_ms, (int64_t)f->while_revalidate_s * 1000))
+    if (!zq_freshness_permits(&f, l->now_ms, (int64_t)f.while_revalidate_s * 1000))
         return false;
     /* Not again and again where the last answer could not be stored. */
     l->refresh = !zq_slot_is_fetched(slot) && zq_slot_marked_until_ms(slot) <= l->now_ms;

@@ -180,8 +180,7 @@ struct zq_pattern *zq_pattern_new(const struct zq_purge *purge)
 
     if (pattern == NULL)
         return NULL;
-    *pattern = (struct zq_pattern){
-        .kind = purge->kind, .soft = purge->soft, .any_host = escaped[0] == '/'};
+    *pattern = (struct zq_pattern){.kind = purge->kind, .any_host = escaped[0] == '/'};
     zq_list_init(&pattern->node);
     pattern->n = write_text(pattern->text, pattern, zq_slice(escaped, n));
     ZQ_ASSERT(sizeof(struct zq_pattern) + pattern->n <= bound);

@@ -2,13 +2,14 @@
 #ifndef ZQ_CACHE_PATTERN_H
 #define ZQ_CACHE_PATTERN_H
 
+#include "cache/tags.h"
 #include "zq/cache.h"
 
 struct zq_pattern {
     struct zq_node node; /* in the purges' list, newest last */
     uint64_t number;
+    struct zq_purged purged; /* by it alone */
     enum zq_purge_kind kind;
-    bool soft;
     bool any_host; /* `text` is for the target alone */
     size_t n;
     char text[];

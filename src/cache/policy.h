@@ -77,6 +77,14 @@ static inline bool zq_freshness_is_fresh(const struct zq_freshness *f, int64_t n
 {
     return f->lifetime_ms > zq_freshness_age_ms(f, now_ms);
 }
+/* What is left of the lifetime of a response that is made stale at that time: none, if it was stale
+ * before. */
+static inline int64_t zq_freshness_lifetime_until(const struct zq_freshness *f, int64_t end_ms)
+{
+    int64_t age_ms = zq_freshness_age_ms(f, end_ms);
+
+    return age_ms < f->lifetime_ms ? age_ms : f->lifetime_ms;
+}
 /* May it still be used when it is stale, by whoever permits that for so long? */
 static inline bool zq_freshness_permits(const struct zq_freshness *f, int64_t now_ms,
                                         int64_t stale_ms)

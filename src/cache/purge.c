@@ -87,16 +87,19 @@ bool zq_purge_of_tags_since(const struct zq_entry *entry)
 
 /* ---- what they mean for an entry ---- */
 
-static void note(struct zq_purged *last, uint64_t hard, uint64_t soft)
+/* Of the soft ones since then, all of which make it stale, the first says since when. */
+static void note(struct zq_purged *last, const struct zq_purged *more, uint64_t born)
 {
-    last->hard = hard > last->hard ? hard : last->hard;
-    last->soft = soft > last->soft ? soft : last->soft;
+    if (more->soft > born && (last->soft <= born || more->soft_ms < last->soft_ms))
+        last->soft_ms = more->soft_ms;
+    last->hard = more->hard > last->hard ? more->hard : last->hard;
+    last->soft = more->soft > last->soft ? more->soft : last->soft;
 }
 
-static void note_tags(struct zq_purged *last, const struct zq_tags *tags)
+static void note_tags(struct zq_purged *last, const struct zq_tags *tags, uint64_t born)
 {
     for (size_t i = 0; i < zq_tags_count(tags); i++)
-        note(last, tags->v[i]->hard, tags->v[i]->soft);
+        note(last, &tags->v[i]->purged, born);
 }
 
 static void note_patterns(struct zq_purged *last, const struct zq_purges *purges,
@@ -109,7 +112,7 @@ static void note_patterns(struct zq_purged *last, const struct zq_purges *purges
         if (pattern->number <= entry->born)
             return;
         if (zq_pattern_match(pattern, key))
-            note(last, pattern->soft ? 0 : pattern->number, pattern->soft ? pattern->number : 0);
+            note(last, &pattern->purged, entry->born);
     }
 }
 
@@ -118,7 +121,7 @@ static struct zq_purged last_purges(const struct zq_purges *purges, const struct
 {
     struct zq_purged last = purges->all;
 
-    note_tags(&last, tags);
+    note_tags(&last, tags, entry->born);
     note_patterns(&last, purges, entry);
     return last;
 }
@@ -130,17 +133,22 @@ static enum zq_purge_effect effect_of(struct zq_purged last, const struct zq_ent
     return last.soft > entry->born ? ZQ_PURGE_SOFT : ZQ_PURGE_NONE;
 }
 
-enum zq_purge_effect zq_purge_effect(const struct zq_entry *entry)
+static struct zq_purged purges_of(const struct zq_entry *entry)
 {
     struct zq_purges *purges = &entry->cache->purges;
 
     ZQ_LOCK_HELD(&entry->shard->lock);
     if (get(&purges->effective) <= entry->born)
-        return ZQ_PURGE_NONE;
+        return (struct zq_purged){0};
     zq_lock_take(&purges->lock);
     struct zq_purged last = last_purges(purges, entry, entry->tags);
     zq_lock_give(&purges->lock);
-    return effect_of(last, entry);
+    return last;
+}
+
+enum zq_purge_effect zq_purge_effect(const struct zq_entry *entry)
+{
+    return effect_of(purges_of(entry), entry);
 }
 
 bool zq_purge_of_head(const struct zq_entry *entry, const struct zq_tags *tags)
@@ -150,9 +158,19 @@ bool zq_purge_of_head(const struct zq_entry *entry, const struct zq_tags *tags)
     ZQ_LOCK_HELD(&entry->shard->lock);
     zq_lock_take(&purges->lock);
     struct zq_purged last = last_purges(purges, entry, tags);
-    note(&last, purges->forgotten, 0);
+    note(&last, &(struct zq_purged){.hard = purges->forgotten}, entry->born);
     zq_lock_give(&purges->lock);
     return effect_of(last, entry) != ZQ_PURGE_NONE;
+}
+
+/* Stale since then, unless an earlier purge made it so. */
+static void soften(struct zq_entry *entry, int64_t purged_ms)
+{
+    ZQ_LOCK_HELD(&entry->shard->lock);
+    if (atomic_load_explicit(&entry->expired, memory_order_relaxed))
+        return;
+    entry->purged_ms = purged_ms;
+    atomic_store_explicit(&entry->expired, true, memory_order_release);
 }
 
 static void purge_variants(struct zq_shard *shard, struct zq_slot *slot, struct zq_node *dropped)
@@ -161,10 +179,11 @@ static void purge_variants(struct zq_shard *shard, struct zq_slot *slot, struct 
 
     for (struct zq_node *n = slot->variants.next; n != &slot->variants; n = next) {
         struct zq_entry *entry = ZQ_CONTAINER(n, struct zq_entry, link);
-        enum zq_purge_effect effect = zq_purge_effect(entry);
+        struct zq_purged last = purges_of(entry);
+        enum zq_purge_effect effect = effect_of(last, entry);
         next = n->next;
         if (effect == ZQ_PURGE_SOFT)
-            atomic_store_explicit(&entry->expired, true, memory_order_relaxed);
+            soften(entry, last.soft_ms);
         if (effect != ZQ_PURGE_HARD)
             continue;
         zq_slot_drop(entry, true, dropped);
@@ -200,18 +219,17 @@ bool zq_slot_purge(struct zq_cache *cache, struct zq_shard *shard, struct zq_slo
 
 /* ---- one key ---- */
 
-static void soften(struct zq_cache *cache, struct zq_shard *shard, struct zq_slot *slot,
-                   struct zq_node *dropped)
+static void soften_slot(struct zq_cache *cache, struct zq_shard *shard, struct zq_slot *slot,
+                        int64_t now_ms, struct zq_node *dropped)
 {
     for (struct zq_node *n = slot->variants.next; n != &slot->variants; n = n->next)
-        atomic_store_explicit(&ZQ_CONTAINER(n, struct zq_entry, link)->expired, true,
-                              memory_order_relaxed);
+        soften(ZQ_CONTAINER(n, struct zq_entry, link), now_ms);
     while (!zq_list_empty(&slot->fills))
         zq_slot_drop(ZQ_CONTAINER(slot->fills.next, struct zq_entry, link), false, dropped);
     zq_slot_tidy(cache, shard, slot);
 }
 
-void zq_purge_key(struct zq_cache *cache, struct zq_slice key, bool soft)
+static void purge_key(struct zq_cache *cache, struct zq_slice key, bool soft, int64_t now_ms)
 {
     uint64_t hash = zq_hash(key.p, key.n);
     struct zq_shard *shard = zq_store_shard(cache, hash);
@@ -220,14 +238,21 @@ void zq_purge_key(struct zq_cache *cache, struct zq_slice key, bool soft)
     zq_list_init(&dropped);
     zq_lock_take(&shard->lock);
     struct zq_slot *slot = zq_slot_find(shard, key, hash);
+    if (slot != NULL && !zq_slot_purge(cache, shard, slot, &dropped))
+        slot = NULL;
     if (slot != NULL && soft) {
-        soften(cache, shard, slot, &dropped);
+        soften_slot(cache, shard, slot, now_ms, &dropped);
     } else if (slot != NULL) {
         shard->purged += slot->n_variants;
         zq_slot_clear(cache, shard, slot, &dropped);
     }
     zq_lock_give(&shard->lock);
     zq_store_unref_all(&dropped);
+}
+
+void zq_purge_key(struct zq_cache *cache, struct zq_slice key)
+{
+    purge_key(cache, key, false, 0);
 }
 
 /* ---- the door ---- */
@@ -244,11 +269,22 @@ static void take_effect(struct zq_purges *purges, uint64_t number)
     atomic_store_explicit(&purges->effective, number, memory_order_release);
 }
 
-static uint64_t purge_all(struct zq_purges *purges, bool soft)
+/* Behind all that were recorded before. Purges locked. */
+static void record(struct zq_purged *last, uint64_t number, bool soft, int64_t now_ms)
+{
+    if (!soft) {
+        last->hard = number;
+        return;
+    }
+    last->soft = number;
+    last->soft_ms = now_ms;
+}
+
+static uint64_t purge_all(struct zq_purges *purges, bool soft, int64_t now_ms)
 {
     zq_lock_take(&purges->lock);
     uint64_t number = next_number(purges);
-    note(&purges->all, soft ? 0 : number, soft ? number : 0);
+    record(&purges->all, number, soft, now_ms);
     take_effect(purges, number);
     zq_lock_give(&purges->lock);
     return number;
@@ -256,22 +292,19 @@ static uint64_t purge_all(struct zq_purges *purges, bool soft)
 
 void zq_purge_everything(struct zq_cache *cache)
 {
-    purge_all(&cache->purges, false);
+    purge_all(&cache->purges, false, 0);
 }
 
-static uint64_t purge_tag(struct zq_cache *cache, const struct zq_purge *purge)
+static uint64_t purge_tag(struct zq_cache *cache, const struct zq_purge *purge, int64_t now_ms)
 {
     struct zq_purges *purges = &cache->purges;
     struct zq_tag *tag = zq_tag_get(cache, purge->text);
 
     if (tag == NULL)
-        return purge_all(purges, purge->soft);
+        return purge_all(purges, purge->soft, now_ms);
     zq_lock_take(&purges->lock);
     uint64_t number = next_number(purges);
-    if (purge->soft)
-        tag->soft = number;
-    else
-        tag->hard = number;
+    record(&tag->purged, number, purge->soft, now_ms);
     atomic_store_explicit(&purges->of_tags, number, memory_order_release);
     take_effect(purges, number);
     zq_lock_give(&purges->lock);
@@ -279,18 +312,20 @@ static uint64_t purge_tag(struct zq_cache *cache, const struct zq_purge *purge)
     return number;
 }
 
-static int purge_pattern(struct zq_purges *purges, const struct zq_purge *purge, uint64_t *number)
+static int purge_pattern(struct zq_purges *purges, const struct zq_purge *purge, int64_t now_ms,
+                         uint64_t *number)
 {
     struct zq_pattern *pattern = zq_pattern_new(purge);
 
     if (pattern == NULL) {
-        *number = purge_all(purges, purge->soft);
+        *number = purge_all(purges, purge->soft, now_ms);
         return 0;
     }
     zq_lock_take(&purges->lock);
     bool room = purges->n_patterns < ZQ_PATTERNS_MAX;
     if (room) {
         *number = pattern->number = next_number(purges);
+        record(&pattern->purged, *number, purge->soft, now_ms);
         zq_list_append(&purges->patterns, &pattern->node);
         purges->n_patterns++;
         take_effect(purges, *number);
@@ -302,34 +337,35 @@ static int purge_pattern(struct zq_purges *purges, const struct zq_purge *purge,
 }
 
 /* One key of a scheme and host; the number is taken first, so that it is above all that it ends. */
-static uint64_t purge_url(struct zq_cache *cache, const struct zq_purge *purge)
+static uint64_t purge_url(struct zq_cache *cache, const struct zq_purge *purge, int64_t now_ms)
 {
     struct zq_purges *purges = &cache->purges;
     struct zq_pattern *pattern = zq_pattern_new(purge); /* whose text is the key */
 
     if (pattern == NULL)
-        return purge_all(purges, purge->soft);
+        return purge_all(purges, purge->soft, now_ms);
     zq_lock_take(&purges->lock);
     uint64_t number = next_number(purges);
     zq_lock_give(&purges->lock);
-    zq_purge_key(cache, zq_slice(pattern->text, pattern->n), purge->soft);
+    purge_key(cache, zq_slice(pattern->text, pattern->n), purge->soft, now_ms);
     zq_pattern_free(pattern);
     return number;
 }
 
-int zq_cache_purge(struct zq_cache *cache, const struct zq_purge *purge, uint64_t *number)
+int zq_cache_purge(struct zq_cache *cache, const struct zq_purge *purge, int64_t now_ms,
+                   uint64_t *number)
 {
     ZQ_CHECK(cache, ZQ_CACHE_MAGIC);
     if (zq_purge_fault(purge) != NULL)
         return ZQ_EINVAL;
     if (purge->kind == ZQ_PURGE_ALL)
-        *number = purge_all(&cache->purges, purge->soft);
+        *number = purge_all(&cache->purges, purge->soft, now_ms);
     else if (purge->kind == ZQ_PURGE_TAG)
-        *number = purge_tag(cache, purge);
+        *number = purge_tag(cache, purge, now_ms);
     else if (purge->kind == ZQ_PURGE_URL && purge->text.p[0] != '/')
-        *number = purge_url(cache, purge);
+        *number = purge_url(cache, purge, now_ms);
     else
-        return purge_pattern(&cache->purges, purge, number);
+        return purge_pattern(&cache->purges, purge, now_ms, number);
     return 0;
 }
 

@@ -25,11 +25,6 @@
 struct zq_shard;
 struct zq_slot;
 
-/* The numbers of the last purges of something, 0: none. */
-struct zq_purged {
-    uint64_t hard, soft;
-};
-
 struct zq_purges {
     atomic_uint_least64_t number;     /* of the last purge */
     atomic_uint_least64_t effective;  /* of the last that look-ups have to ask about */
@@ -68,8 +63,8 @@ void zq_purge_begin(struct zq_entry *entry);
 /* Its head is there, with tags that are known by now, or will never be. No-op when told before. */
 void zq_purge_headed(struct zq_entry *entry);
 
-/* One key, at once. No lock held. */
-void zq_purge_key(struct zq_cache *cache, struct zq_slice key, bool soft);
+/* One key, at once, as a hard purge. No lock held. */
+void zq_purge_key(struct zq_cache *cache, struct zq_slice key);
 void zq_purge_everything(struct zq_cache *cache);
 
 #endif

@@ -245,10 +245,11 @@ unsigned zq_entry_status(const struct zq_reader *reader)
 
 int64_t zq_entry_remaining_s(const struct zq_entry *entry, int64_t now_ms)
 {
-    int64_t ms = entry->freshness.lifetime_ms - zq_freshness_age_ms(&entry->freshness, now_ms);
+    const struct zq_freshness f = zq_entry_freshness(entry);
+    int64_t ms = f.lifetime_ms - zq_freshness_age_ms(&f, now_ms);
 
-    if (ms >= 0 && atomic_load_explicit(&entry->expired, memory_order_relaxed))
-        ms = -1;
+    if (ms > 0 && atomic_load_explicit(&entry->expired, memory_order_relaxed))
+        ms = 0; /* by a clock that is behind the purge's */
     return ms >= 0 ? (ms + 999) / 1000 : -((-ms + 999) / 1000);
 }
 

@@ -56,7 +56,8 @@ static void forget(struct zq_cache *cache, struct zq_tag *tag)
 /* Could a fetch that is under way bring it, and have to know of its purge? */
 static bool matters(const struct zq_purges *purges, const struct zq_tag *tag)
 {
-    uint64_t last = tag->hard > tag->soft ? tag->hard : tag->soft;
+    const struct zq_purged *purged = &tag->purged;
+    uint64_t last = purged->hard > purged->soft ? purged->hard : purged->soft;
 
     if (last == 0 || zq_list_empty(&purges->running))
         return false;

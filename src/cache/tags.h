@@ -9,11 +9,17 @@
 
 #include "zq/cache.h"
 
+/* The numbers of the last purges of something, 0: none; and when the soft one came. */
+struct zq_purged {
+    uint64_t hard, soft;
+    int64_t soft_ms;
+};
+
 struct zq_tag {
     struct zq_tag *next; /* in its bucket */
     struct zq_node kept; /* among those that nobody carries */
     uint64_t hash;
-    uint64_t hard, soft; /* numbers of the last purges, 0: none */
+    struct zq_purged purged;
     uint32_t refs, n;
     char name[];
 };

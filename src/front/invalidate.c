@@ -146,7 +146,7 @@ static void invalidate_one(const struct place *p, struct zq_slice target)
 
     zq_cache_invalidate(p->cache, p->scheme, p->host, target);
     if (routes_key_target(p->view, target, p->scratch, &keyed) < 0)
-        zq_cache_purge(p->cache, &all, &number);
+        zq_cache_purge(p->cache, &all, 0, &number);
     else if (keyed.p != target.p)
         zq_cache_invalidate(p->cache, p->scheme, p->host, keyed);
 }

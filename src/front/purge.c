@@ -41,7 +41,7 @@ int front_purge(struct front_thread *thread, const struct zq_purge *purge, uint6
     if (purge->kind == ZQ_PURGE_URL && zq_purge_fault(purge) == NULL)
         error = routes_key_url(thread->routes, purge->text, &arena, &keyed.text);
     if (error == 0)
-        error = zq_cache_purge(front->cache, &keyed, number);
+        error = zq_cache_purge(front->cache, &keyed, zq_loop_now_ms(thread->loop), number);
     zq_arena_fini(&arena);
     if (error == 0)
         zq_loop_post(front->threads[0].loop, &front->sweep);

@@ -109,7 +109,7 @@ static void not_when_something_was_purged_meanwhile(void **state)
     uint64_t number;
 
     ask(cache, &c);
-    assert_int_equal(zq_cache_purge(cache, &purge, &number), 0);
+    assert_int_equal(zq_cache_purge(cache, &purge, 0, &number), 0);
     adopt(cache, &c);
     answer(&c, RIG_FRESH);
     rig_verdict(cache, LEAD, URI_MISS, .now_ms = 10);

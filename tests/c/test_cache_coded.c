@@ -269,7 +269,7 @@ static void a_purge_takes_all_forms(void **state)
     hit_is_coded(cache, .fields = GZIP);
     await(cache, 1);
     assert_int_equal(rig_get(cache, &c, .fields = GZIP), ZQ_CACHE_HIT);
-    assert_int_equal(zq_cache_purge(cache, &purge, &number), 0);
+    assert_int_equal(zq_cache_purge(cache, &purge, 0, &number), 0);
     rig_verdict(cache, LEAD, URI_MISS, .fields = GZIP);
     while (zq_cache_sweep(cache))
         ;

@@ -206,7 +206,8 @@ static void a_part_within_another(void **state)
     store_part(cache, "range: bytes=0-8", MAX_AGE TAG "Cache-Tag: t\nContent-Range: bytes 0-8/10\n",
                "012345678");
     assert_int_equal(
-        zq_cache_purge(cache, &(struct zq_purge){ZQ_PURGE_TAG, false, ZQ_SLICE("x")}, &number), 0);
+        zq_cache_purge(cache, &(struct zq_purge){ZQ_PURGE_TAG, false, ZQ_SLICE("x")}, 0, &number),
+        0);
     struct rig_client c = {0};
     assert_int_equal(rig_get(cache, &c, .fields = "range: bytes=3-9"), ZQ_CACHE_PASS);
     assert_int_equal(head(&c, 206, MAX_AGE TAG "Content-Range: bytes 3-5/10\n", 3), 0);
@@ -215,7 +216,8 @@ static void a_part_within_another(void **state)
     rig_leave(&c);
     expect_range(cache, "range: bytes=0-8", "012345678", "bytes 0-8/10");
     assert_int_equal(
-        zq_cache_purge(cache, &(struct zq_purge){ZQ_PURGE_TAG, false, ZQ_SLICE("t")}, &number), 0);
+        zq_cache_purge(cache, &(struct zq_purge){ZQ_PURGE_TAG, false, ZQ_SLICE("t")}, 0, &number),
+        0);
     rig_verdict(cache, PASS, URI_MISS, .fields = "range: bytes=0-8");
 }
 

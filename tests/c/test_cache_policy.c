@@ -547,6 +547,27 @@ static void growing_old(void **state)
     assert_false(zq_freshness_is_fresh(&f, 55000));
 }
 
+/* RFC 9111 4.2.4: what is made stale before its time may be used stale from there on; what was
+ * stale already, from when it became so. */
+static void growing_old_early(void **state)
+{
+    struct zq_freshness f = {.lifetime_ms = 60000, .initial_age_ms = 10000, .response_ms = 5000};
+    static const int64_t ends_ms[][2] = {
+        {4000, 10000},  {5000, 10000},  {5001, 10001},          {54999, 59999},
+        {55000, 60000}, {90000, 60000}, {INT64_MAX / 2, 60000},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ZQ_ARRAY_SIZE(ends_ms); i++)
+        assert_int_equal(zq_freshness_lifetime_until(&f, ends_ms[i][0]), ends_ms[i][1]);
+    f.lifetime_ms = zq_freshness_lifetime_until(&f, 15000);
+    assert_false(zq_freshness_is_fresh(&f, 15000));
+    assert_true(zq_freshness_permits(&f, 45000, 30000));
+    assert_false(zq_freshness_permits(&f, 45001, 30000));
+    f.strict = true;
+    assert_false(zq_freshness_permits(&f, 15000, 30000));
+}
+
 /* ---- requests ---- */
 
 struct trait_row {
@@ -594,13 +615,10 @@ static void what_requests_say(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(storing),
-        cmocka_unit_test(freshness_lifetimes),
-        cmocka_unit_test(initial_ages),
-        cmocka_unit_test(growing_old),
-        cmocka_unit_test(what_requests_say),
-        cmocka_unit_test(choosing),
-        cmocka_unit_test(asking),
+        cmocka_unit_test(storing),           cmocka_unit_test(freshness_lifetimes),
+        cmocka_unit_test(initial_ages),      cmocka_unit_test(growing_old),
+        cmocka_unit_test(growing_old_early), cmocka_unit_test(what_requests_say),
+        cmocka_unit_test(choosing),          cmocka_unit_test(asking),
         cmocka_unit_test(field_lists),
     };
 

@@ -294,7 +294,7 @@ static void purge(struct zq_cache *cache, enum zq_purge_kind kind, const char *t
     const struct zq_purge purge = {kind, soft, zq_slice_str(text)};
     uint64_t number;
 
-    assert_int_equal(zq_cache_purge(cache, &purge, &number), 0);
+    assert_int_equal(zq_cache_purge(cache, &purge, 0, &number), 0);
     while (zq_cache_sweep(cache))
         ;
 }

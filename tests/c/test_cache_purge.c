@@ -13,7 +13,7 @@ static uint64_t purge(struct zq_cache *cache, enum zq_purge_kind kind, bool soft
     const struct zq_purge p = {kind, soft, zq_slice_str(text)};
     uint64_t number = 0;
 
-    assert_int_equal(zq_cache_purge(cache, &p, &number), 0);
+    assert_int_equal(zq_cache_purge(cache, &p, 0, &number), 0);
     return number;
 }
 #define hard(cache, kind, text) purge((cache), ZQ_PURGE_##kind, false, (text))
@@ -122,7 +122,7 @@ static void faults_are_named(void **state)
     for (size_t i = 0; i < ZQ_ARRAY_SIZE(rows); i++) {
         p = (struct zq_purge){rows[i].kind, false, zq_slice_str(rows[i].text)};
         assert_non_null(zq_purge_fault(&p));
-        assert_int_equal(zq_cache_purge(*state, &p, &number), ZQ_EINVAL);
+        assert_int_equal(zq_cache_purge(*state, &p, 0, &number), ZQ_EINVAL);
     }
     memset(longest, '/', sizeof(longest));
     p = (struct zq_purge){ZQ_PURGE_URL, false, zq_slice(longest, sizeof(longest))};
@@ -476,11 +476,11 @@ static void patterns_are_bounded(void **state)
 
     for (int i = 0; i < ZQ_PATTERNS_MAX; i++)
         hard(cache, PREFIX, "/a");
-    assert_int_equal(zq_cache_purge(cache, &one_more, &number), ZQ_ELIMIT);
+    assert_int_equal(zq_cache_purge(cache, &one_more, 0, &number), ZQ_ELIMIT);
     assert_int_equal(number, 0);
     hard(cache, TAG, "a");
     sweep(cache);
-    assert_int_equal(zq_cache_purge(cache, &one_more, &number), 0);
+    assert_int_equal(zq_cache_purge(cache, &one_more, 0, &number), 0);
 }
 
 static void without_memory_it_purges_more(void **state)

@@ -104,7 +104,7 @@ static void writer_step(struct order *o, unsigned step)
     if (step == 0) {
         o->committed = true;
     } else if (step == 1) {
-        assert_int_equal(zq_cache_purge(o->cache, &o->purge, &number), 0);
+        assert_int_equal(zq_cache_purge(o->cache, &o->purge, 0, &number), 0);
         o->purged = true;
     } else {
         sweep(o->cache);

@@ -84,7 +84,7 @@ static void purge_one_way(unsigned i)
     };
     uint64_t number;
 
-    while (zq_cache_purge(cache, &ways[i % ZQ_ARRAY_SIZE(ways)], &number) == ZQ_ELIMIT)
+    while (zq_cache_purge(cache, &ways[i % ZQ_ARRAY_SIZE(ways)], 0, &number) == ZQ_ELIMIT)
         sched_yield(); /* the sweep is behind */
 }
 

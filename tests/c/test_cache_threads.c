@@ -323,7 +323,7 @@ static void purge(struct io_thread *t)
         {ZQ_PURGE_ALL, false, {"", 0}},
     };
     uint64_t number;
-    int error = zq_cache_purge(t->cache, &purges[dice(t, ZQ_ARRAY_SIZE(purges))], &number);
+    int error = zq_cache_purge(t->cache, &purges[dice(t, ZQ_ARRAY_SIZE(purges))], 0, &number);
 
     ZQ_ASSERT(error == 0 || error == ZQ_ELIMIT); /* the sweep is behind */
     t->purged += error == 0;

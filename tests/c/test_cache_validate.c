@@ -142,7 +142,7 @@ static void new_tags_save_no_old_content(void **state)
     store(cache, STALE "\nCache-Tag: old", HEAD200);
     assert_int_equal(rig_get(cache, &c, .now_ms = 1000), ZQ_CACHE_LEAD);
     assert_non_null(c.writer.etag.p);
-    assert_int_equal(zq_cache_purge(cache, &purge, &number), 0);
+    assert_int_equal(zq_cache_purge(cache, &purge, 0, &number), 0);
     assert_int_equal(rig_head_block(&c, 304, "Cache-Control: max-age=60\nCache-Tag: new",
                                     "HTTP/1.1 304 -\r\nCache-Control: max-age=60\r\n", 1000),
                      0);

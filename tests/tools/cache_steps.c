@@ -6,7 +6,7 @@
  *   ask METHOD TARGET NOW_MS NAME:VALUE…                      → fetch … | hit … | refresh … | never
  *   answer STATUS NOW_MS NOW_S BODY NAME:VALUE…               what was to be fetched → got … |
  * fetch … cut NOW_MS                                                or: no response came   → got …
- * | failed purge KIND SOFT TEXT                                                             → done
+ * | failed purge KIND SOFT TEXT NOW_MS                                                      → done
  *
  *   fetching                                                  after `refresh`            → fetch …
  *   join METHOD TARGET NOW_MS NAME:VALUE…      another asks while that is fetched → joined | alone
@@ -336,18 +336,24 @@ static void cut(const struct words *w)
     settle(now_ms);
 }
 
+static void sweep(void)
+{
+    while (zq_cache_sweep(now.cache))
+        ;
+}
+
 static void purge(const struct words *w)
 {
     struct zq_purge purge = {.soft = w->v[2][0] == '1', .text = zq_slice_str(w->v[3])};
     uint64_t number;
 
-    ZQ_ASSERT(w->n == 4);
+    ZQ_ASSERT(w->n == 5);
+    sweep(); /* which has come by since the last purge */
     while (strcmp(zq_purge_word(purge.kind), w->v[1]) != 0)
         ZQ_ASSERT(++purge.kind < ZQ_PURGE_COUNT);
-    ZQ_ASSERT(zq_cache_purge(now.cache, &purge, &number) == 0);
+    ZQ_ASSERT(zq_cache_purge(now.cache, &purge, atoll(w->v[4]), &number) == 0);
     if (number % 2 == 0) /* what it takes out it takes out now, or when somebody asks */
-        while (zq_cache_sweep(now.cache))
-            ;
+        sweep();
     puts("done");
 }
 
