@@ -280,18 +280,16 @@ class Cache:
 
     def reusable(self, stored, asked, now):
         """RFC 9111 4, 5.2.1; RFC 5861 3."""
-        limits = {"no-cache", "max-age", "min-fresh"} & set(asked)
+        age, most, least = stored.age(now), delta(asked, "max-age"), delta(asked, "min-fresh")
+        if "no-cache" in asked or (most is not None and age > most):
+            return False
         if not stored.fresh(now):
             window = delta(stored.cc, "stale-while-revalidate")
-            return not limits and (
-                self.takes_stale(stored, asked, now) or stored.permits(now, window)
+            return least is None and (
+                self.takes_stale(stored, asked, now)
+                or (most is None and stored.permits(now, window))
             )
-        age, most, least = stored.age(now), delta(asked, "max-age"), delta(asked, "min-fresh")
-        return (
-            "no-cache" not in asked
-            and (most is None or age <= most)
-            and (least is None or stored.lifetime - age >= least)
-        )
+        return least is None or stored.lifetime - age >= least
 
     def forward(self, request, stored, part, application, now):
         names = {n for n, _ in request.fields}

@@ -160,6 +160,15 @@ def test_a_304_that_zq_did_not_ask_for(basic):
     assert "hit" in status_of(basic.get(target))
 
 
+def test_a_304_to_a_head_without_a_validator(basic):
+    """Nor does one that the application answers HEAD with, which goes out as it came."""
+    target = turns(turn(*STALE, body="old"), turn(*FRESH, status=304), turn(*FRESH, body="new"))
+    basic.get(target)
+    assert basic.get(target, method="HEAD").status == 304
+    response = basic.get(target)
+    assert (response.body, response.get("x-asked-if-none-match")) == (b"new", '"a"')
+
+
 def test_what_a_304_leaves_hidden_stays(basic):
     """Zq-Cache-Control and tags are known again, though no client saw them."""
     target = turns(
@@ -305,6 +314,22 @@ def test_max_stale():
         assert "hit" in status_of(server.get(target, headers={"Cache-Control": "max-stale"}))
         assert "hit" in status_of(server.get(target, headers={"Cache-Control": "max-stale=60"}))
         assert "hit" not in status_of(server.get(target, headers={"Cache-Control": "max-stale=0"}))
+
+
+def test_max_age_beside_max_stale():
+    """RFC 9111 5.2.1.1: max-age alone takes nothing stale; beside max-stale both are bounds."""
+    with serve("basic:app", "--cache-request-directives=honour") as server:
+        target = page("Cache-Control: max-age=10", "Age: 50", 'ETag: "a"')
+        server.get(target)
+        for asked, hit in {
+            "max-age=100, max-stale=100": True,
+            "max-age=100, max-stale=20": False,
+            "max-age=40, max-stale=100": False,
+            "max-age=100": False,
+            "max-age=100, max-stale, min-fresh=0": False,
+        }.items():
+            response = server.get(target, headers={"Cache-Control": f"{asked}, only-if-cached"})
+            assert (response.status == 200) == hit, asked
 
 
 def test_head_freshens_a_stale_get(basic):

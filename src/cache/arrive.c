@@ -339,6 +339,12 @@ static int arrive_validated(struct zq_entry *entry, struct arrival *a, int64_t n
     return error;
 }
 
+/* Did the request go out with the stored response's validators? HEAD goes as it came. */
+static bool was_asked(const struct zq_entry *entry)
+{
+    return !(entry->traits & ZQ_REQUEST_HEAD) && zq_can_be_validated(entry->base);
+}
+
 /* RFC 9111 4.3.5. What HEAD brings is not stored by itself. */
 static int arrive_for_head(struct zq_entry *entry, struct arrival *a, int64_t now_ms, time_t now)
 {
@@ -425,7 +431,7 @@ int zq_entry_head(struct zq_writer *writer, const struct zq_cache_response *resp
     ZQ_ASSERT(entry->state == ZQ_ENTRY_WAITING);
     if (entry->base != NULL && zq_entry_is_part(entry->base))
         error = arrive_as_rest(writer, &a, now_ms, now);
-    else if (entry->base != NULL && response->status == 304 && zq_can_be_validated(entry->base))
+    else if (entry->base != NULL && response->status == 304 && was_asked(entry))
         error = arrive_validated(entry, &a, now_ms, now);
     else if (entry->base != NULL && is_server_error(response->status) &&
              may_serve_stale(entry, 0, now_ms))

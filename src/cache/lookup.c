@@ -26,12 +26,14 @@ static bool is_good_enough(struct zq_lookup *l, const struct zq_entry *entry,
 {
     const struct zq_freshness f = zq_entry_freshness(entry);
 
-    if (l->asked.no_cache || l->asked.max_age.given || l->asked.min_fresh.given)
+    if (l->asked.min_fresh.given || !is_acceptable(l, entry))
         return false;
     if (l->asked.max_stale.given && !atomic_load(&entry->expired) &&
         zq_freshness_permits(&f, l->now_ms, l->asked.max_stale.seconds * 1000))
         return true;
-    if (!zq_freshness_permits(&f, l->now_ms, (int64_t)f.while_revalidate_s * 1000))
+    /* max-age without max-stale takes nothing stale (RFC 9111 5.2.1.1). */
+    if (l->asked.max_age.given ||
+        !zq_freshness_permits(&f, l->now_ms, (int64_t)f.while_revalidate_s * 1000))
         return false;
     /* Not again and again where the last answer could not be stored. */
     l->refresh = !zq_slot_is_fetched(slot) && zq_slot_marked_until_ms(slot) <= l->now_ms;
