@@ -4,6 +4,8 @@
 #         fuzz|afl|fuzzcov              the fuzz targets, with clang (fuzz/rules.mk)
 #   PYTHON=python3                      the interpreter that zq-worker embeds
 #   CC=gcc                              or clang
+#   PGO=1                               a release in build/release-pgo, compiled twice: for tests/train.py
+#                                       to show what is hot, and with what that showed (gcc)
 #   PREFIX=/usr/local DESTDIR=          where `make install` installs
 
 VERSION := 0.1.0
@@ -26,7 +28,7 @@ MAKEFLAGS += -j$(shell nproc)
 endif
 endif
 
-O := build/$(BUILD)
+O := build/$(BUILD)$(if $(PGO),-pgo)
 
 # Flags ----------------------------------------------------------------------
 
@@ -74,6 +76,18 @@ else
 $(error BUILD=$(BUILD): there are release, debug, asan, tsan and cov)
 endif
 
+ifneq ($(PGO),)
+ifneq ($(filter-out release,$(BUILD))$(findstring clang,$(CC))$(filter-out 1 train,$(PGO)),)
+$(error PGO=1 goes with BUILD=release and gcc)
+endif
+# PGO=train: the first time. What was never run is optimised as if there were no profile. Warnings
+# that hang on what gcc inlines are for the build without a profile to give.
+PROFILE_train := -fprofile-generate -fprofile-update=prefer-atomic
+PROFILE_1     := -fprofile-use -fprofile-partial-training
+WARNINGS      := -w
+OPTIMIZE      += $(PROFILE_$(PGO))
+endif
+
 CPPFLAGS_ALL := -D_GNU_SOURCE -DZQ_VERSION='"$(VERSION)"' -Iinclude -Isrc $(CPPFLAGS)
 CFLAGS_ALL   := -std=gnu11 $(OPTIMIZE) $(HARDENING) $(WARNINGS) -pthread $(CFLAGS)
 LDFLAGS_ALL  := -pie -pthread -Wl,-z,relro,-z,now,-z,noexecstack -Wl,--as-needed $(LDFLAGS)
@@ -106,7 +120,7 @@ SHARED_OBJECTS := $(SHARED:src/%.c=$(SHARED_DIR)/%.o)
 
 # Targets --------------------------------------------------------------------
 
-.PHONY: help build workers unit unit-build serve test test-asan test-tsan coverage \
+.PHONY: help build release workers unit unit-build serve test test-asan test-tsan coverage \
         lint format deps install clean FORCE
 
 ## help        this list
@@ -120,18 +134,22 @@ build: $O/zq zq-worker
 	@:
 zq-worker:
 
+## release     the same with BUILD=release; PGO=1: profile-guided, in build/release-pgo
+release:
+	@$(MAKE) --no-print-directory BUILD=release build
+
 ## workers     a zq-worker for each Python 3.11, 3.12, 3.13 that is present
 workers:
 
 ## serve       set up, build, and serve examples/finance on http://127.0.0.1:8000
 serve:
 	@ci/setup serve
-	@$(MAKE) --no-print-directory BUILD=release build
+	@$(MAKE) --no-print-directory BUILD=release PGO= build
 	exec env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL VIRTUAL_ENV='$(CURDIR)/build/venv' build/release/zq serve --app-dir examples/finance app:app
 
 ## unit        the C unit tests alone
 unit: unit-build
-	@ci/test --unit $(BUILD)
+	@ci/test --unit $(notdir $O)
 unit-build: $(TEST_BIN)
 	@:
 
@@ -139,7 +157,7 @@ unit-build: $(TEST_BIN)
 test:
 	@ci/setup test
 	@$(MAKE) --no-print-directory build workers unit-build
-	@ci/test $(BUILD)
+	@ci/test $(notdir $O)
 
 ## test-asan   the same with AddressSanitizer and UndefinedBehaviorSanitizer
 test-asan:
@@ -190,7 +208,7 @@ install: build
 
 ## clean       remove what was built; build/venv and build/deps stay
 clean:
-	rm -rf $(foreach b,release debug asan tsan cov fuzz afl fuzzcov,build/$b) build/coverage \
+	rm -rf $(foreach b,release release-pgo debug asan tsan cov fuzz afl fuzzcov,build/$b) build/coverage \
 	    build/fuzz-coverage
 
 # Rules ----------------------------------------------------------------------
@@ -202,6 +220,21 @@ $O/flags: FORCE
 	$(call keep,$(FLAGS))
 $O/sources: FORCE
 	$(call keep,$(SOURCES))
+
+# The profile is beside the objects (*.gcda), which must have the same names both times: what is
+# first built here is removed, and made again with the profile.
+ifeq ($(PGO),1)
+$O/flags $O/sources: $O/trained
+$O/trained.for: FORCE
+	$(call keep,$(PYTHON) $(FLAGS))
+$O/trained: $O/trained.for $(SOURCES) $(WORKER) $(wildcard include/zq/* src/*/*.h) tests/train.py
+	@echo '  PGO     an instrumented build first'; find $O -mindepth 1 ! -name trained.for -delete
+	@$(MAKE) --no-print-directory PGO=train build
+	@echo '  PGO     training it'; ZQ_BUILD_DIR=$O ZQ_WORKERS= $(PYTHON) tests/train.py
+	@find $O -name '*.gcda' | grep -q . || { echo 'zq: the training left no profile' >&2; exit 1; }
+	@find $O ! -type d ! -name '*.gcda' ! -name trained.for -delete; touch $@
+	@echo '  PGO     with the profile'
+endif
 
 $O/obj/%.o: src/%.c $O/flags | $(LLHTTP)/.version
 	@echo '  CC      $<'; mkdir -p $(@D)

@@ -5,9 +5,12 @@
 #   A= B=                               the two directories of bench-compare
 #   RESULTS=                            the directory of bench-report and bench-readme (the newest)
 #   BASE=                               what bench-micro-compare compares with (the merge base)
+#   PGO=1                               bench-micro of build/release-pgo; all else measures build/release
 
 BENCH_C     := build/bench/limit build/bench/rate
-BENCH_MICRO := $(patsubst bench/micro/%.c,build/bench/micro/%,$(wildcard bench/micro/replay_*.c))
+RELEASE     := build/release$(if $(PGO),-pgo)
+MICRO       := build/bench/micro$(if $(PGO),-pgo)
+BENCH_MICRO := $(patsubst bench/micro/%.c,$(MICRO)/%,$(wildcard bench/micro/replay_*.c))
 BENCH_STORE := $(patsubst bench/store/%.c,build/bench/store/%,$(wildcard bench/store/*.c))
 BENCH_CC    := $(CC) -D_GNU_SOURCE -std=gnu11 -O2 -g -Wall -Wextra -Wshadow -Wno-unused-parameter -Werror -pthread
 BENCH_RUN    = $(PYTHON) -m bench run $(if $(ONLY),--only '$(ONLY)') $(if $(ROUTES),--routes '$(ROUTES)') \
@@ -29,7 +32,7 @@ bench-full: bench-setup
 
 bench-setup:
 	@bench/setup
-	@$(MAKE) --no-print-directory BUILD=release build $(BENCH_C)
+	@$(MAKE) --no-print-directory BUILD=release PGO= build $(BENCH_C)
 
 bench-compare:
 	@$(PYTHON) -m bench compare '$(A)' '$(B)'
@@ -39,7 +42,7 @@ bench-readme:
 	@$(PYTHON) -m bench readme $(RESULTS)
 
 bench-store:
-	@$(MAKE) --no-print-directory BUILD=release $(BENCH_STORE)
+	@$(MAKE) --no-print-directory BUILD=release PGO= $(BENCH_STORE)
 	@$(PYTHON) -m bench store
 
 bench-profile: bench-setup
@@ -47,9 +50,9 @@ bench-profile: bench-setup
 
 bench-micro:
 	@bench/setup micro
-	@$(MAKE) --no-print-directory BUILD=release build/release/libzq.a build/release/libllhttp.a
+	@$(MAKE) --no-print-directory BUILD=release $(RELEASE)/libzq.a $(RELEASE)/libllhttp.a
 	@$(MAKE) --no-print-directory BUILD=release $(BENCH_MICRO)
-	@$(PYTHON) -m bench micro --out build/bench/micro.json
+	@$(PYTHON) -m bench micro --build $(MICRO) --out $(MICRO).json
 # The base is built beside this tree, from git, with its own microbenchmarks.
 bench-micro-compare:
 	@bench/micro-compare $(BASE)
@@ -64,9 +67,9 @@ bench-requirements:
 build/bench/%: bench/%.c
 	@mkdir -p $(@D)
 	@$(BENCH_CC) -o $@ $<
-build/bench/micro/%: bench/micro/%.c bench/micro/replay.h bench/must.h build/release/libzq.a build/release/libllhttp.a
+$(MICRO)/%: bench/micro/%.c bench/micro/replay.h bench/must.h $(RELEASE)/libzq.a $(RELEASE)/libllhttp.a
 	@mkdir -p $(@D)
-	@$(BENCH_CC) $(LTO) -Iinclude -Isrc -isystem $(LLHTTP)/include -o $@ $< build/release/libzq.a build/release/libllhttp.a $(LIBRARIES)
+	@$(BENCH_CC) $(LTO) -Iinclude -Isrc -isystem $(LLHTTP)/include -o $@ $< $(RELEASE)/libzq.a $(RELEASE)/libllhttp.a $(LIBRARIES)
 build/bench/store/%: bench/store/%.c bench/store/store.h bench/must.h build/release/libzq.a
 	@mkdir -p $(@D)
 	@$(BENCH_CC) $(LTO) -Iinclude -Isrc -o $@ $< build/release/libzq.a $(LIBRARIES) -lm

@@ -17,6 +17,8 @@ import zipfile
 
 import pytest
 
+import train
+
 ROOT = pathlib.Path(__file__).parent.parent
 BUILD = pathlib.Path(os.environ.get("ZQ_BUILD_DIR", ROOT / "build/release"))
 WORKERS = [pathlib.Path(w) for w in os.environ.get("ZQ_WORKERS", "").split(os.pathsep) if w]
@@ -48,7 +50,17 @@ STUBS = {
 
 def clean_environment(**more):
     """Ours, without what `make test` or a sanitizer's run put into it."""
-    drop = {"MAKEFLAGS", "MAKELEVEL", "MFLAGS", "MAKEOVERRIDES", "BUILD", "CC", "CFLAGS", "DESTDIR"}
+    drop = {
+        "MAKEFLAGS",
+        "MAKELEVEL",
+        "MFLAGS",
+        "MAKEOVERRIDES",
+        "BUILD",
+        "PGO",
+        "CC",
+        "CFLAGS",
+        "DESTDIR",
+    }
     return {k: v for k, v in os.environ.items() if k not in drop} | more
 
 
@@ -121,7 +133,7 @@ def test_help_lists_every_target_in_one_line():
         ["make", "help"], cwd=ROOT, env=clean_environment(), capture_output=True, text=True
     )
     listed = dict(line.split(None, 1) for line in done.stdout.splitlines() if line)
-    wanted = "build serve test test-asan test-tsan coverage lint format deps workers install clean"
+    wanted = "build release serve test test-asan test-tsan coverage lint format deps workers install clean"
     assert set(wanted.split()) <= set(listed)
     assert all(len(text) < 90 for text in listed.values())
 
@@ -154,6 +166,66 @@ def test_make_is_parallel_unless_told_otherwise(tree):
     tree.write("probe.mk", "include Makefile\nflags:; @echo $(MAKEFLAGS)\n")
     assert f"-j{len(os.sched_getaffinity(0))}" in tree.make("-f", "probe.mk", "flags")
     assert "-j1" in tree.make("-f", "probe.mk", "-j1", "flags")
+
+
+def optimised_with(tree, option):
+    """The objects of build/release-pgo that gcc says were compiled with it (their DWARF does)."""
+    objects = sorted((tree.path / "build/release-pgo").rglob("*.o"))
+    said = [tree.run("readelf", "--debug-dump=info", str(o)).stdout for o in objects]
+    assert objects and all("DW_AT_producer" in text for text in said)
+    return [o.stem for o, text in zip(objects, said, strict=True) if f" {option}" in text]
+
+
+def test_a_release_is_built_from_the_profile_of_one_that_was_trained(tree):
+    """make release PGO=1. The training of the stubs is to run them."""
+    tree.write(
+        "tests/train.py",
+        "import os, subprocess\n"
+        "for name in ('zq', 'zq-worker'):\n"
+        "    subprocess.run([os.environ['ZQ_BUILD_DIR'] + '/' + name], check=True)\n"
+        "print('trained here')\n",
+    )
+    out = tree.make("release", "PGO=1")
+    release = tree.path / "build/release-pgo"
+    used = optimised_with(tree, "-fprofile-use")
+    assert {"main", "base", "other", "llhttp"} <= set(used)
+    assert not optimised_with(tree, "-fprofile-generate")
+    assert out.count("trained here") == 1
+    profiles = {file.stem: file for file in release.rglob("*.gcda")}
+    assert {"main", "base"} <= set(profiles)
+    for name in ("zq", "zq-worker"):
+        assert tree.run(release / name).returncode == 0
+        assert "gcov" not in tree.run("nm", str(release / name)).stdout
+    assert not (tree.path / "build/release").exists()
+
+    assert tree.make("release", "PGO=1") == ""
+    tree.make("install", "PGO=1", "DESTDIR=dest", "PREFIX=/opt/zq")
+    installed = (tree.path / "dest/opt/zq/bin/zq").read_bytes()
+    assert installed == (release / "zq").read_bytes()
+
+    time.sleep(0.02)
+    tree.write("src/base/other.c", STUBS["src/base/other.c"].replace("1", "2"))
+    assert tree.make("release", "PGO=1").count("trained here") == 1
+
+
+def test_the_training_gets_the_answers_that_it_wants():
+    assert train.run(share=0.01) > 300
+
+
+def test_a_training_that_fails_or_leaves_nothing_builds_nothing(tree):
+    for script, message in (("raise SystemExit(3)\n", "Error 3"), ("", "left no profile")):
+        tree.write("tests/train.py", script)
+        done = tree.run("make", "release", "PGO=1")
+        assert done.returncode != 0
+        assert message in done.stderr
+        assert not (tree.path / "build/release-pgo/trained").exists()
+
+
+@pytest.mark.parametrize("what", ["PGO=yes", "BUILD=debug PGO=1", "CC=clang PGO=1"])
+def test_a_profile_is_for_gcc_and_the_release(tree, what):
+    done = tree.run("make", *what.split())
+    assert done.returncode != 0
+    assert "PGO=1 goes with BUILD=release and gcc" in done.stderr
 
 
 def test_a_warning_is_an_error(tree):
@@ -354,7 +426,7 @@ def test_executables_are_hardened(name):
     assert re.search(r"GNU_STACK.* RW ", segments)
     symbols = readelf("-s")
     assert "__stack_chk_fail" in symbols
-    if BUILD.name == "release":
+    if BUILD.name.startswith("release"):
         assert re.search(r"__\w+_chk@", symbols)
 
 
