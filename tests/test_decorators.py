@@ -543,6 +543,8 @@ def fails():
         (lambda: 5, "TypeError"),
         (lambda: ("a", 200, {"Set-Cookie": "a=b"}), "ValueError"),
         (lambda: ("a", 200, {"X-A": "b\r\nc: d"}), "ValueError"),
+        (lambda: ("a", 200, {"X A": "b"}), "'x a' is no field name"),
+        (lambda: ("a", 200, {"": "b"}), "'' is no field name"),
     ],
 )
 def test_an_error_at_start_names_the_route(content, why):

@@ -22,7 +22,7 @@ RULE = "__zq_rule__"  # on what cached_route returns: its Rule
 WRAPPED_AS = "__zq_wrapped_as__"  # on the view that it was given: what it returned
 DIRECT = "__zq_direct__"  # on a function that simple_json took
 
-_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _TAGS_MAX = 512  # ZQ_TAGS_MAX, ZQ_TAG_MAX in zq/cache.h
 _TAG_MAX = 1024
 _SECONDS_MAX = 2**31  # RFC 9111 1.2.2: more means no more
@@ -178,7 +178,7 @@ def _strings(name: str, values: Names) -> tuple[str, ...]:
 def _tokens(name: str, values: Names) -> tuple[str, ...]:
     values = _strings(name, values)
     for value in values:
-        if not _TOKEN.fullmatch(value):
+        if not TOKEN.fullmatch(value):
             raise ValueError(f"cached_route: {name} holds {value!r}, which is no name")
     return values
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from email.utils import formatdate
 from typing import Any
 
-from zq._cached import name_of
+from zq._cached import TOKEN, name_of
 from zq._paths import Pattern
 
 Response = tuple[int, list[tuple[bytes, bytes]], bytes]  # status, fields, body
@@ -161,6 +161,8 @@ class StaticRoute:
         fields["content-length"] = str(len(body))
         encoded = [(n.encode("latin-1"), v.encode("latin-1")) for n, v in fields.items()]
         for name, text in encoded:
+            if not TOKEN.fullmatch(name.decode("latin-1")):
+                raise ValueError(f"{name.decode('latin-1')!r} is no field name")
             if b"\n" in text or b"\r" in text or b"\0" in text:
                 raise ValueError(f"the value of {name.decode()} has a line break in it")
         return status, encoded, body
