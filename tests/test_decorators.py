@@ -167,6 +167,12 @@ def test_times_and_statuses():
         ({"ttl": True}, TypeError),
         ({"ttl": -1}, ValueError),
         ({"ttl": 0.5}, ValueError),
+        ({"ttl": float("nan")}, ValueError),
+        ({"ttl": float("inf")}, ValueError),
+        ({"ttl": 1, "tags": 5}, TypeError),
+        ({"ttl": 1, "vary": None}, TypeError),
+        ({"ttl": 1, "query": 5}, TypeError),
+        ({"ttl": 1, "statuses": 200}, TypeError),
         ({"ttl": 1, "vary": "a b"}, ValueError),
         ({"ttl": 1, "tags": "a,b"}, ValueError),
         ({"ttl": 1, "tags": [" a"]}, ValueError),
@@ -182,7 +188,7 @@ def test_times_and_statuses():
     ],
 )
 def test_wrong_arguments(wrong, error):
-    with pytest.raises(error):
+    with pytest.raises(error, match=[*wrong][-1].rstrip("s") if wrong else "ttl"):
         zq.cached_route(**wrong)
 
 
@@ -283,9 +289,10 @@ def test_class_based_views():
 
     app = quart.Quart("classes")
     app.add_url_rule("/x", view_func=View.as_view("x"))
-    for each in (app, Starlette(routes=[Route("/x", Endpoint)])):
+    for each, kind in ((app, View), (Starlette(routes=[Route("/x", Endpoint)]), Endpoint)):
         assert get(each, "/x").get("zq-cache-control") == "max-age=5, decorated"
-        assert ("cached", "/x") in [route[:2] for route in declared(each)]
+        (route,) = [route for route in declared(each) if route[:2] == ("cached", "/x")]
+        assert route.why == f"{__name__}.{kind.__qualname__}"
 
 
 # ---- simple_json ----
@@ -388,6 +395,10 @@ def test_status_headers_and_async():
     assert found.status == 201
     assert found.get("x-a") == "b"
     assert found.get("content-type") == "application/problem+json"
+    twice = answer(
+        "/twice", lambda: (1, 200, [("Set-Cookie", "a=1"), ("Set-Cookie", "b=2")]), "/twice"
+    )
+    assert [value for name, value in twice.headers if name == "set-cookie"] == ["a=1", "b=2"]
     assert answer("/pair", lambda: (1, 2), "/pair").body == b"[1,2]"
     assert answer("/none", lambda: (None, 204), "/none").body == b""
 
@@ -434,6 +445,8 @@ def test_cached_route_below_simple_json():
         ("/x/<y>", lambda: 1),
         ("/x/<int:y>", everything),
         ("/x", lambda *args: 1),
+        ("/x/<y>", lambda y, /: 1),
+        (lambda: 1, lambda: 1),
         ("/x/<path:y>/z", lambda y: 1),
         ("/x/<y>/<y>", lambda y: 1),
         ("x", lambda: 1),
@@ -563,6 +576,10 @@ def test_what_static_route_refuses():
         zq.static_route("/", "a", file="b")
     with pytest.raises(ValueError, match="status"):
         zq.static_route("/", "a", status=103)
+    with pytest.raises(ValueError, match="status"):
+        zq.static_route("/", "a", status="200")
+    with pytest.raises(TypeError, match="a path is str, not function"):
+        zq.static_route(lambda: "a")
 
 
 # ---- zq.asgi ----

@@ -86,7 +86,7 @@ def cached_route(
         ignore_query=_strings("ignore_query", ignore_query),
         cookies=None if cookies is None else _tokens("cookies", cookies),
         headers=tuple(name.lower() for name in _tokens("headers", headers)),
-        statuses=frozenset(_status(status) for status in statuses),
+        statuses=frozenset(map(_status, several("cached_route: statuses", statuses))),
     )
     if rule.query is not None and rule.ignore_query:
         raise ValueError("cached_route: query names what counts, so ignore_query has no meaning")
@@ -160,13 +160,23 @@ def _seconds(name: str, value: Seconds) -> int:
     seconds = value.total_seconds() if isinstance(value, datetime.timedelta) else value
     if isinstance(seconds, bool) or not isinstance(seconds, (int, float)):
         raise TypeError(f"cached_route: {name} is {type(value).__name__}, not a number of seconds")
-    if seconds != int(seconds) or seconds < 0:
+    if seconds < 0 or (isinstance(seconds, float) and not seconds.is_integer()):
         raise ValueError(f"cached_route: {name} is {value}, not a whole number of seconds")
     return min(int(seconds), _SECONDS_MAX)
 
 
+def several(name: str, values: Any) -> tuple[Any, ...]:
+    """A str by itself, or what is in a list or the like. `name` is the argument's, for people."""
+    if isinstance(values, str):
+        return (values,)
+    try:
+        return tuple(values)
+    except TypeError:
+        raise TypeError(f"{name} is {type(values).__name__}, not one or several") from None
+
+
 def _strings(name: str, values: Names) -> tuple[str, ...]:
-    values = (values,) if isinstance(values, str) else tuple(values)
+    values = several(f"cached_route: {name}", values)
     for value in values:
         if not isinstance(value, str):
             raise TypeError(f"cached_route: {name} holds {type(value).__name__}, not str")
@@ -191,7 +201,7 @@ def _status(value: int) -> int:
 
 def tag_list(tags: str | Iterable[str]) -> tuple[str, ...]:
     """Tags as they fit into Cache-Tag, or ValueError."""
-    tags = (tags,) if isinstance(tags, str) else tuple(tags)
+    tags = several("cached_route: tags", tags)
     if len(tags) > _TAGS_MAX:
         raise ValueError(f"a response has {len(tags)} tags; more than {_TAGS_MAX} are not kept")
     for tag in tags:
@@ -242,6 +252,7 @@ def name_of(view: Any) -> str:
     view = inspect.unwrap(view) if callable(view) else view
     while isinstance(view, functools.partial):
         view = view.func
+    view = getattr(view, "view_class", view)  # of what its as_view() returns
     name = getattr(view, "__qualname__", None) or type(view).__qualname__
     return f"{getattr(view, '__module__', '?')}.{name}"
 

@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 from urllib.parse import parse_qsl
 
-from zq._cached import DIRECT, RULE, Rule, name_of
+from zq._cached import DIRECT, RULE, Rule, name_of, several
 from zq._converters import Converter
 from zq._paths import Pattern
 
@@ -92,8 +92,8 @@ def simple_json(
 
 
 def _methods(methods: Iterable[str]) -> tuple[str, ...]:
-    methods = (methods,) if isinstance(methods, str) else tuple(methods)
-    if not methods or any(not re.fullmatch("[A-Z]+", method) for method in methods):
+    methods = several("simple_json: methods", methods)
+    if not methods or any(not re.fullmatch("[A-Z]+", str(method)) for method in methods):
         raise ValueError(f"simple_json: methods are upper case and at least one, unlike {methods}")
     return methods
 
@@ -191,10 +191,10 @@ class DirectRoute:
         self.body: str | None = None
         name = f"simple_json: {self.why}"
         for parameter in signature.parameters.values():
-            if parameter.name in pattern.names:
-                continue
             if parameter.kind not in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
                 raise TypeError(f"{name}: the parameter {parameter.name} cannot be given by name")
+            if parameter.name in pattern.names:
+                continue
             if parameter.annotation is bytes and self.body is None:
                 self.body = parameter.name
             else:
@@ -249,13 +249,13 @@ class DirectRoute:
             for name, text in path.items():
                 arguments[name] = self.read[name](text)
         except ValueError:  # digits that are no finite number
-            return _json_answer({"detail": "Not Found"}, 404, {})
+            return _json_answer({"detail": "Not Found"}, 404, [])
         if self.query:
             _read_query(self.query, query, arguments, faults)
         if self.body is not None:
             arguments[self.body] = body
         if faults:
-            return _json_answer({"detail": faults}, 422, {})
+            return _json_answer({"detail": faults}, 422, [])
         result = self.function(**arguments)
         if inspect.isawaitable(result):
             return self._later(result, method, arguments)
@@ -267,15 +267,20 @@ class DirectRoute:
         return self._answer(await result, method, arguments)
 
     def _answer(self, result: Any, method: str, arguments: dict[str, Any]) -> Answer:
-        value, status, headers = result, 200, {}
+        value, status, headers = result, 200, []
         if isinstance(result, tuple) and len(result) in (2, 3) and _is_status(result[1]):
             value, status = result[0], int(result[1])
-            headers = dict(result[2]) if len(result) == 3 else {}
+            headers = _pairs(result[2]) if len(result) == 3 else []
         if self.rule is not None:
-            added = self.rule.additions(method, status, list(headers.items()), (), arguments)
+            added = self.rule.additions(method, status, headers, (), arguments)
             names = {name.lower() for name in added}
-            headers = {n: v for n, v in headers.items() if n.lower() not in names} | added
+            headers = [(n, v) for n, v in headers if n.lower() not in names] + _pairs(added)
         return _json_answer(value, status, headers)
+
+
+def _pairs(headers: Any) -> list[tuple[str, Any]]:
+    """Of a mapping, or of pairs, among which a name may be there twice."""
+    return list(headers.items() if hasattr(headers, "items") else headers)
 
 
 def _is_status(value: Any) -> bool:
@@ -322,11 +327,9 @@ def encode(value: Any) -> bytes:
     return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
 
 
-def _json_answer(value: Any, status: int, headers: dict[str, str]) -> Answer:
+def _json_answer(value: Any, status: int, headers: list[tuple[str, Any]]) -> Answer:
     body = encode(value)
-    fields = [
-        (name.lower().encode("latin-1"), str(v).encode("latin-1")) for name, v in headers.items()
-    ]
+    fields = [(name.lower().encode("latin-1"), str(v).encode("latin-1")) for name, v in headers]
     if all(name != b"content-type" for name, _ in fields):
         fields.append((b"content-type", b"application/json"))
     fields = [each for each in fields if each[0] != b"content-length"]

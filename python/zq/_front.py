@@ -7,6 +7,8 @@ import os
 from collections.abc import Iterable
 from typing import Any
 
+from zq._cached import several
+
 _KINDS = ("url", "prefix", "glob", "tag", "all")  # in the order of ZQ_PURGES in zq/cache.h
 _PATIENCE = 10  # seconds; the front answers in well under one millisecond
 
@@ -134,7 +136,7 @@ async def purge(
 def _texts(kind, value):
     if kind == "all":
         return [b""]
-    values = [value] if kind != "tag" or isinstance(value, str) else list(value)
+    values = several("purge: tag", value) if kind == "tag" else (value,)
     for each in values:
         if not isinstance(each, str):
             raise TypeError(f"{kind} is {type(each).__name__}, not str")

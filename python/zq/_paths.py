@@ -102,6 +102,8 @@ class Pattern:
 
     def __init__(self, path: str):
         """ValueError, with a sentence, if it cannot be declared."""
+        if not isinstance(path, str):
+            raise TypeError(f"a path is str, not {type(path).__name__}")
         if not path.startswith("/"):
             raise ValueError(f"{path!r} does not begin with /")
         if len(path) > _PATTERN_MAX:

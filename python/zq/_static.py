@@ -66,8 +66,8 @@ def static_route(
     pattern = Pattern(path)
     if pattern.names:
         raise ValueError(f"static_route: {path} has parameters; a static response has none")
-    if isinstance(status, bool) or not 200 <= status <= 599:
-        raise ValueError(f"static_route: {path}: {status} is no final status code")
+    if isinstance(status, bool) or not isinstance(status, int) or not 200 <= status <= 599:
+        raise ValueError(f"static_route: {path}: {status!r} is no final status code")
     fields = {name.lower(): value for name, value in (headers or {}).items()}
     if content_type is not None:
         fields["content-type"] = content_type
