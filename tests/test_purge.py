@@ -225,6 +225,7 @@ def test_many_at_once(site):
         ("tag=a%2Cb", "ValueError: tag: holds a comma"),
         ("tag=a+b", "ValueError: tag: holds a space"),
         ("url=page", "ValueError: url: is neither absolute"),
+        ("url=ftp://h/page", "ValueError: url: is neither absolute"),
         ("prefix=http://", "ValueError: prefix: is neither absolute"),
         ("url=/a%23b", "ValueError: url: has a fragment"),
     ],

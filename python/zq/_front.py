@@ -17,8 +17,9 @@ _front = None  # of this process, once it is a worker
 
 class PurgeError(Exception):
     """The purge did not take effect, or nobody can say whether it did: the front could not be
-    reached, did not answer in 10 s, or cannot take more purges at the moment. A front that has
-    just been replaced begins with an empty cache, so a retry is cheap and always right."""
+    reached (as from the lifespan's startup and shutdown, when a worker is not linked to it), did not
+    answer in 10 s, or cannot take more purges at the moment. A front that has just been replaced
+    begins with an empty cache, so a retry is cheap and always right."""
 
 
 class Front:

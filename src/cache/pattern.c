@@ -97,7 +97,7 @@ static const char *place_fault(const struct zq_purge *purge)
                    ? NULL
                    : "matches no URL: it begins neither with / nor with http:// or https:// nor "
                      "with *";
-    return zq_url_parse(purge->text, &url)
+    return zq_url_parse(purge->text, &url) && may_be_absolute(purge->text)
                ? NULL
                : "is neither absolute (http://host/path) nor a path (/path)";
 }
