@@ -2,6 +2,7 @@
 
 #include "front/interim.h"
 #include "front/serve.h"
+#include "zq/log.h"
 
 #include <stdlib.h>
 
@@ -388,6 +389,11 @@ int fetch_frame(struct fetch *fetch, const struct zq_wire_frame *frame, struct z
     if (ends)
         fetch->stream = 0;
     int error = on_frame(fetch, frame, chunk);
+    if (error == ZQ_ENOMEM) {
+        zq_log(ZQ_LOG_ERROR, "no memory for the response of worker %u", fetch->link->worker->id);
+        fetch_fail(fetch, 503);
+        return 0;
+    }
     if (error < 0 && ends)
         fetch->stream = frame->stream;
     return error;

@@ -203,6 +203,12 @@ static void blame(struct link *link, const char *why)
     front_report(ZQ_CONTROL_WORKER_BAD, link->worker, why);
 }
 
+/* What it sends cannot be read any more: the link is of no use, and so another worker is. */
+static void give_up(struct link *link)
+{
+    blame(link, "no memory in the front for what it sends");
+}
+
 static bool closes_stream(const struct zq_wire_frame *frame)
 {
     return frame->type == ZQ_WIRE_RESET || (frame->flags & ZQ_WIRE_END) != 0;
@@ -324,8 +330,10 @@ static void read_frames(struct link *link)
 {
     struct zq_chunk *chunk = make_input(link);
 
-    if (chunk == NULL)
+    if (chunk == NULL) {
+        give_up(link);
         return;
+    }
     ssize_t n = recv(link->io.fd, chunk->data + link->in.n, chunk->size - link->in.n, 0);
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
         return;
@@ -338,6 +346,8 @@ static void read_frames(struct link *link)
     int error = on_input(link, input);
     if (error == ZQ_EPROTO)
         blame(link, "broke the wire protocol");
+    else if (error == ZQ_ENOMEM)
+        give_up(link);
     else if (error < 0)
         blame(link, zq_strerror(error));
 }

@@ -97,6 +97,8 @@ static int on_purge(struct link *link, const struct zq_wire_frame *frame)
         return answer(link, asked.number, 400, zq_slice_str(zq_purge_fault(&purge)));
     if (error == ZQ_ELIMIT)
         return answer(link, asked.number, 503, ZQ_SLICE("too many purges are under way"));
+    if (error == ZQ_ENOMEM)
+        return answer(link, asked.number, 503, ZQ_SLICE("no memory in the front"));
     return error < 0 ? error : answer(link, asked.number, 200, (struct zq_slice){0});
 }
 
