@@ -1,8 +1,10 @@
 """A front without memory refuses what it has no memory for, and says so; no worker is to blame."""
 
 import contextlib
+import os
 import pathlib
 import resource
+import signal
 import threading
 
 import pytest
@@ -22,7 +24,6 @@ async def app(scope, receive, send):
     await send({"type": "http.response.start", "status": 200, "headers": fields})
     await send({"type": "http.response.body", "body": b"done"})
 """
-ROOM = 64 << 10
 
 
 @pytest.fixture
@@ -35,11 +36,11 @@ def server(tmp_path):
 
 
 @contextlib.contextmanager
-def scarce(server):
-    """The front has no more memory than now, or hardly."""
+def scarce(server, room=64 << 10):
+    """The front has hardly more memory than now, or has to give so much back before it gets any."""
     (front,) = server.children()["front"]
     pages = int(pathlib.Path(f"/proc/{front}/statm").read_text().split()[0])
-    limit = pages * resource.getpagesize() + ROOM
+    limit = pages * resource.getpagesize() + room
     before = resource.prlimit(front, resource.RLIMIT_AS, (limit, resource.RLIM_INFINITY))
     try:
         yield
@@ -70,3 +71,17 @@ def test_a_link_is_given_up_for_want_of_memory(server):
     assert "worker 1: no memory in the front for what it sends" in server.log
     assert ") is killed: no memory in the front for what it sends" in server.log
     assert "broke the wire protocol" not in server.log
+
+
+def test_a_worker_that_there_is_no_memory_for(server):
+    """It has its links in memory that it shares with the front. Another is tried, and the front
+    stays."""
+    front, (worker,) = server.children()["front"], server.children()["worker"]
+    with scarce(server, room=-(8 << 20)):
+        os.kill(worker, signal.SIGKILL)
+        wait_for(
+            lambda: ") is killed: no memory in the front for its links" in server.log,
+            "the next one",
+        )
+    wait_for(lambda: server.get("/?1").status == 200, "an answer")
+    assert server.children()["front"] == front

@@ -26,7 +26,7 @@ static struct sums sums_of(const struct listing *l, size_t index,
     struct sums sums = {.reason = atomic_load_explicit(reason, memory_order_relaxed)};
 
     for (unsigned i = 0; i < l->front->n_threads; i++) {
-        struct route_counts *c = &l->table->counts[i][index];
+        struct route_counts *c = &l->table->views[i]->counts[index];
 #define X(name) sums.name += atomic_load_explicit(&c->name, memory_order_relaxed);
         ROUTE_COUNTS(X)
 #undef X

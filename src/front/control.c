@@ -35,44 +35,84 @@ struct new_link {
     int fd;
 };
 
+/* Nothing can be asked of it: super starts another, after a while if that happens again. */
+static void refuse(uint32_t id, uint32_t generation, const char *why)
+{
+    const struct front_worker worker = {.id = id, .generation = generation};
+
+    zq_log(ZQ_LOG_ERROR, "worker %u: %s", id, why);
+    front_report(ZQ_CONTROL_WORKER_BAD, &worker, why);
+}
+
 static void add_link(struct front_thread *thread, void *argument)
 {
     struct new_link *new = argument;
+    const uint32_t id = new->worker->id, generation = new->worker->generation;
 
     if (link_new(thread, new->worker, new->region, new->fd) == NULL)
-        zq_log(ZQ_LOG_ERROR, "no memory for a link to a worker");
+        refuse(id, generation, "no memory in the front for a link to it");
     free(new);
     fetch_waiting(thread);
 }
 
-/* `*region` is NULL where no memory is shared. */
-static int region_of(const struct zq_control *m, unsigned index, struct zq_region **region)
+static void new_link_free(struct new_link *new)
 {
-    *region = m->value ? zq_region_new(m->fds[m->n_fds - 1], index) : NULL;
-    return m->value && *region == NULL ? ZQ_ENOMEM : 0;
+    if (new != NULL)
+        zq_region_unref(new->region);
+    free(new);
+}
+
+/* NULL when out of memory. */
+static struct new_link *new_link_of(const struct zq_control *m, unsigned index,
+                                    struct front_worker *worker)
+{
+    struct new_link *new = malloc(sizeof(*new));
+
+    if (new == NULL)
+        return NULL;
+    *new = (struct new_link){.worker = worker, .fd = m->fds[index]};
+    if (m->value && (new->region = zq_region_new(m->fds[m->n_fds - 1], index)) == NULL) {
+        free(new);
+        return NULL;
+    }
+    return new;
+}
+
+/* One for each thread, or none. */
+static bool make_links(const struct zq_control *m, struct front_worker *worker,
+                       struct new_link *links[FRONT_THREADS_MAX])
+{
+    for (unsigned i = 0; i < the_front->n_threads; i++) {
+        links[i] = new_link_of(m, i, worker);
+        if (links[i] != NULL)
+            continue;
+        while (i > 0)
+            new_link_free(links[--i]);
+        return false;
+    }
+    return true;
 }
 
 static void on_worker(struct zq_control *m)
 {
-    struct front_worker *worker = calloc(1, sizeof(*worker));
+    struct new_link *links[FRONT_THREADS_MAX];
 
-    if (worker == NULL || m->n_fds != the_front->n_threads + (m->value ? 1 : 0)) {
-        zq_log(ZQ_LOG_ERROR, "worker %u cannot be used", m->worker);
+    if (m->n_fds != the_front->n_threads + (m->value ? 1 : 0)) {
+        refuse(m->worker, m->generation, "not a link for each thread of the front");
+        return;
+    }
+    struct front_worker *worker = calloc(1, sizeof(*worker));
+    if (worker == NULL || !make_links(m, worker, links)) {
         free(worker);
+        refuse(m->worker, m->generation, "no memory in the front for its links");
         return;
     }
     worker->id = m->worker;
     worker->generation = m->generation;
     worker->references = the_front->n_threads;
     for (unsigned i = 0; i < the_front->n_threads; i++) {
-        struct new_link *new = malloc(sizeof(*new));
-        if (new == NULL)
-            _exit(1);
-        *new = (struct new_link){.worker = worker, .fd = m->fds[i]};
-        if (region_of(m, i, &new->region) < 0)
-            _exit(1);
         m->fds[i] = -1;
-        front_thread_call(&the_front->threads[i], add_link, new);
+        front_thread_call(&the_front->threads[i], add_link, links[i]);
     }
 }
 

@@ -175,7 +175,7 @@ static struct fetch *fetch_new(struct front_thread *thread, struct zq_exchange *
     };
     zq_list_init(&fetch->node);
     choice.view->uses++;
-    ROUTES_COUNT(routes_counts(thread, choice.view, choice.route), calls);
+    ROUTES_COUNT(routes_counts(choice.view, choice.route), calls);
     atomic_fetch_add_explicit(&thread->front->calls, 1, memory_order_relaxed);
     return fetch;
 }

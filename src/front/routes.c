@@ -21,7 +21,7 @@ static void table_unref(struct route_table *table)
     for (struct route *r = table->first; r != NULL; r = r->next)
         static_free(r->held);
     for (size_t i = 0; i < FRONT_THREADS_MAX; i++)
-        free(table->counts[i]);
+        free(table->views[i]);
     zq_route_tree_free(table->tree);
     zq_arena_fini(&table->arena);
     free(table);
@@ -42,12 +42,15 @@ static struct route_table *table_new(uint32_t generation)
     return NULL;
 }
 
-static bool make_counts(struct route_table *table, unsigned n_threads)
+static bool make_views(struct route_table *table, unsigned n_threads)
 {
     for (unsigned i = 0; i < n_threads; i++) {
-        table->counts[i] = calloc(table->n + 1, sizeof(struct route_counts));
-        if (table->counts[i] == NULL)
+        struct routes_view *view =
+            calloc(1, sizeof(*view) + (table->n + 1) * sizeof(view->counts[0]));
+        if (view == NULL)
             return false;
+        *view = (struct routes_view){.table = table, .uses = 1};
+        table->views[i] = view;
     }
     return true;
 }
@@ -92,14 +95,6 @@ static int table_add(struct route_table *table, const struct zq_config *config,
 
 /* ---- views ---- */
 
-static void view_unuse(struct routes_view *view)
-{
-    if (--view->uses > 0)
-        return;
-    table_unref(view->table);
-    free(view);
-}
-
 struct routes_view *routes_use(struct front_thread *thread)
 {
     if (thread->routes != NULL)
@@ -109,8 +104,8 @@ struct routes_view *routes_use(struct front_thread *thread)
 
 void routes_unuse(struct routes_view *view)
 {
-    if (view != NULL)
-        view_unuse(view);
+    if (view != NULL && --view->uses == 0)
+        table_unref(view->table);
 }
 
 struct route *routes_match(const struct routes_view *view, struct zq_slice path,
@@ -127,16 +122,13 @@ bool routes_are_known(const struct front_thread *thread, uint32_t generation)
     return thread->routes != NULL && thread->routes->table->generation >= generation;
 }
 
-/* On each thread: the table holds from here on. The reference is its. */
+/* On each thread: the table holds from here on. The reference is its view's. */
 static void adopt(struct front_thread *thread, void *argument)
 {
-    struct routes_view *view = malloc(sizeof(*view));
+    const struct route_table *table = argument;
 
-    if (view == NULL)
-        exit(1); /* as at start: nothing can be served without */
-    *view = (struct routes_view){argument, 1};
     routes_unuse(thread->routes);
-    thread->routes = view;
+    thread->routes = table->views[thread->index];
     fetch_waiting(thread);
     serve_undecided(thread);
 }
@@ -215,7 +207,7 @@ static void note_refusal(struct route *route, unsigned status, const char *refus
 void routes_settled(struct front_thread *thread, struct route_choice choice, unsigned status,
                     bool stored, const char *refusal)
 {
-    struct route_counts *counts = routes_counts(thread, choice.view, choice.route);
+    struct route_counts *counts = routes_counts(choice.view, choice.route);
 
     if (stored) {
         if (route_is_cached(choice.route))
@@ -263,10 +255,13 @@ static int complete(struct link *link)
     struct route_table *table = link->declaring.table;
 
     link->declaring.table = NULL;
-    if (table == NULL || is_had(front, table->generation) ||
-        !make_counts(table, front->n_threads)) {
+    if (table == NULL || is_had(front, table->generation)) {
         table_unref(table);
         return 0;
+    }
+    if (!make_views(table, front->n_threads)) {
+        table_unref(table);
+        return ZQ_ENOMEM;
     }
     table_unref(front->next_routes);
     front->next_routes = table;

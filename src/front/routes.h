@@ -52,15 +52,17 @@ struct route_table {
     struct zq_route_tree *tree;
     struct route *first, *last;
     size_t n;
-    size_t bytes;                                   /* of the declarations, and of static bodies */
-    struct route_counts *counts[FRONT_THREADS_MAX]; /* n + 1 each */
-    _Atomic(const char *) undeclared;               /* the reason of requests that have no route */
+    size_t bytes;                                 /* of the declarations, and of static bodies */
+    struct routes_view *views[FRONT_THREADS_MAX]; /* of each thread, when it is complete */
+    _Atomic(const char *) undeclared;             /* the reason of requests that have no route */
 };
 
-/* A thread's reference to the table that holds, and of exchanges that still use an older one. */
+/* A thread's reference to the table that holds, and of exchanges that still use an older one. Goes
+ * with the table. */
 struct routes_view {
     struct route_table *table;
     unsigned uses;
+    struct route_counts counts[]; /* n + 1 */
 };
 
 /* Which route a request has; passed by value, and used as long as its view is. */
@@ -107,12 +109,11 @@ static inline bool route_has_rule(const struct route *route, struct zq_slice met
 /* The best route, or NULL. */
 struct route *routes_match(const struct routes_view *view, struct zq_slice path,
                            struct zq_slice method);
-/* This thread's counters of a route; NULL is none that was declared. */
-static inline struct route_counts *routes_counts(const struct front_thread *thread,
-                                                 const struct routes_view *view,
+/* The thread's counters of a route; NULL is none that was declared. */
+static inline struct route_counts *routes_counts(struct routes_view *view,
                                                  const struct route *route)
 {
-    return &view->table->counts[thread->index][route != NULL ? route->index : 0];
+    return &view->counts[route != NULL ? route->index : 0];
 }
 /* What a target that is named from outside, or by an unsafe request, is in the cache's key: the
  * rule of the route that a GET of it has is applied. `target` itself, or from `arena`. 0 or

@@ -60,7 +60,7 @@ static void refresh(struct serving *s, struct zq_writer *writer)
 
 static struct route_counts *counts_of(const struct serving *s)
 {
-    return routes_counts(s->thread, s->choice.view, s->choice.route);
+    return routes_counts(s->choice.view, s->choice.route);
 }
 
 static void decide(struct serving *s, bool may_join)

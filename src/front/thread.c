@@ -131,7 +131,7 @@ void front_thread_call(struct front_thread *thread,
     struct thread_call *call = malloc(sizeof(*call));
 
     if (call == NULL) {
-        zq_log(ZQ_LOG_CRITICAL, "out of memory");
+        zq_log(ZQ_LOG_CRITICAL, "no memory to reach an I/O thread");
         _exit(1); /* without the call the thread would be wrong for ever */
     }
     *call = (struct thread_call){{.on_post = on_call}, thread, run, argument};
