@@ -83,29 +83,21 @@ bool zq_mailbox_wake(struct zq_mailbox *mailbox)
     return stopped;
 }
 
-static struct zq_post *take_first(struct zq_mailbox *mailbox)
-{
-    struct zq_post *post = NULL;
-    pthread_mutex_lock(&mailbox->lock);
-    if (!zq_list_empty(&mailbox->delivering)) {
-        post = ZQ_CONTAINER(mailbox->delivering.next, struct zq_post, node);
-        zq_list_remove(&post->node);
-        post->posted = false;
-    }
-    pthread_mutex_unlock(&mailbox->lock);
-    return post;
-}
-
 void zq_mailbox_deliver(struct zq_mailbox *mailbox)
 {
-    struct zq_post *post;
     pthread_mutex_lock(&mailbox->lock);
     while (!zq_list_empty(&mailbox->inbox)) {
         struct zq_node *node = mailbox->inbox.next;
         zq_list_remove(node);
         zq_list_append(&mailbox->delivering, node);
     }
-    pthread_mutex_unlock(&mailbox->lock);
-    while ((post = take_first(mailbox)) != NULL)
+    while (!zq_list_empty(&mailbox->delivering)) {
+        struct zq_post *post = ZQ_CONTAINER(mailbox->delivering.next, struct zq_post, node);
+        zq_list_remove(&post->node);
+        post->posted = false;
+        pthread_mutex_unlock(&mailbox->lock);
         post->on_post(post);
+        pthread_mutex_lock(&mailbox->lock);
+    }
+    pthread_mutex_unlock(&mailbox->lock);
 }
