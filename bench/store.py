@@ -19,6 +19,7 @@ PROGRAMS = {
     "eviction": ["eviction"],
     "pauses": ["pauses"],
     "threads": ["threads"],
+    "misses": ["threads", "misses"],
     "overhead": ["memory", "overhead"],
     "pressure": ["memory", "pressure"],
 }
@@ -78,6 +79,23 @@ def threads_table(found: list[dict]) -> str:
         "processors had",
     ]
     return table(head, rows)
+
+
+def misses_table(found: list[dict]) -> str:
+    one = found[0]
+    head = ["threads", "misses/s", "to 1 thread", "CPU a miss", "to 1 thread"]
+    head += ["stored", "evicted", "processors had"]
+    return table(
+        head,
+        [
+            [str(r["threads"]), f"{r['misses_per_s'] / 1e6:.2f} M"]
+            + [f"{r['misses_per_s'] / one['misses_per_s']:.2f}", f"{r['cpu_ns_per_miss']:.0f} ns"]
+            + [f"{r['cpu_ns_per_miss'] / one['cpu_ns_per_miss']:.2f}"]
+            + [f"{r[name]:.1%}" for name in ("stored", "evicted")]
+            + [f"{r['processors']:.2f}"]
+            for r in found
+        ],
+    )
 
 
 def memory_text(overhead: dict, pressure: list[dict]) -> str:
@@ -150,6 +168,10 @@ def summary(env: dict, data: dict) -> str:
 ## Threads: hits
 
 {threads_table(data["threads"])}
+
+## Threads: misses of new keys, each of which is stored and evicts another
+
+{misses_table(data["misses"])}
 
 ## Memory
 
