@@ -144,7 +144,18 @@ static bool read_fixdate(struct zq_slice s, struct tm *tm)
            take_time(&s, tm) && take(&s, " GMT") && s.n == 0;
 }
 
-/* `06-Nov-94 08:49:37 GMT` behind `Sunday, `. A year more than 50 years ahead is in the past. */
+static bool is_more_than_50_years_ahead(struct tm when)
+{
+    time_t now = zq_wall_clock();
+    struct tm latest;
+
+    gmtime_r(&now, &latest);
+    latest.tm_year += 50;
+    when.tm_year -= 1900;
+    return timegm(&when) > timegm(&latest);
+}
+
+/* `06-Nov-94 08:49:37 GMT` behind `Sunday, `. What is more than 50 years ahead is in the past. */
 static bool read_rfc850(struct zq_slice s, struct tm *tm)
 {
     if (!(take_digits(&s, 2, &tm->tm_mday) && take(&s, "-") && take_month(&s, &tm->tm_mon) &&
@@ -156,7 +167,7 @@ static bool read_rfc850(struct zq_slice s, struct tm *tm)
     gmtime_r(&now, &today);
     int this_year = today.tm_year + 1900;
     tm->tm_year += this_year - this_year % 100;
-    if (tm->tm_year > this_year + 50)
+    if (is_more_than_50_years_ahead(*tm))
         tm->tm_year -= 100;
     return true;
 }
@@ -171,12 +182,19 @@ static bool read_asctime(struct zq_slice s, struct tm *tm)
            take_digits(&s, 4, &tm->tm_year) && s.n == 0;
 }
 
+static bool is_leap(int year)
+{
+    return (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
+}
+
+/* Here the year has its century. */
 static bool in_range(const struct tm *tm)
 {
-    static const int days[12] = {31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
+    static const int days[12] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
+    int last = days[tm->tm_mon] + (tm->tm_mon == 1 && is_leap(tm->tm_year));
 
-    return tm->tm_mday >= 1 && tm->tm_mday <= days[tm->tm_mon] && tm->tm_hour < 24 &&
-           tm->tm_min < 60 && tm->tm_sec <= 60;
+    return tm->tm_mday >= 1 && tm->tm_mday <= last && tm->tm_hour < 24 && tm->tm_min < 60 &&
+           tm->tm_sec <= 60;
 }
 
 int zq_date_parse(struct zq_slice s, time_t *out)

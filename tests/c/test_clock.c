@@ -5,6 +5,7 @@
 #include <stdarg.h>
 
 #include <cmocka.h>
+#include <stdio.h>
 
 #define EXAMPLE 784111777 /* Sun, 06 Nov 1994 08:49:37 GMT */
 
@@ -43,14 +44,25 @@ static void reads_all_three_forms(void **state)
 static void two_digit_years_lie_within_fifty_years(void **state)
 {
     time_t now = zq_wall_clock(), t;
-    struct tm tm;
+    struct tm today, tm;
+    char text[64];
 
     (void)state;
-    gmtime_r(&now, &tm);
-    int year = tm.tm_year + 1900;
-    assert_int_equal(zq_date_parse(ZQ_SLICE("Friday, 31-Dec-99 00:00:00 GMT"), &t), 0);
-    gmtime_r(&t, &tm);
-    assert_int_equal(tm.tm_year + 1900, year <= 2048 ? 1999 : 2099);
+    gmtime_r(&now, &today);
+    for (int days = -2; days <= 2; days += 4) {
+        tm = today;
+        tm.tm_year += 50;
+        tm.tm_mday += days;
+        time_t when = timegm(&tm);
+        size_t n = strftime(text, sizeof(text), "%A, %d-%b-", &tm);
+        snprintf(text + n, sizeof(text) - n, "%02d %02d:%02d:%02d GMT", tm.tm_year % 100,
+                 tm.tm_hour, tm.tm_min, tm.tm_sec);
+        assert_int_equal(zq_date_parse(zq_slice_str(text), &t), 0);
+        if (days < 0)
+            assert_int_equal(t, when);
+        else
+            assert_true(t < now);
+    }
 }
 
 /* "… a cache recipient SHOULD match the field value case-insensitively." (RFC 9111 4.2) */
@@ -84,6 +96,8 @@ static void refuses_what_is_no_date(void **state)
         "Sun, 6 Nov 1994 08:49:37 GMT",
         "Sun, 32 Nov 1994 08:49:37 GMT",
         "Sun, 00 Nov 1994 08:49:37 GMT",
+        "Tue, 29 Feb 1994 08:49:37 GMT",
+        "Mon, 29 Feb 2100 08:49:37 GMT",
         "Sun, 06 Nov 1994 24:00:00 GMT",
         "Sun, 06 Nov 1994 08:60:00 GMT",
         "Sun, 06 Nov 1994 08:49:37 GMT ",
@@ -96,6 +110,17 @@ static void refuses_what_is_no_date(void **state)
     (void)state;
     for (size_t i = 0; i < ZQ_ARRAY_SIZE(bad); i++)
         assert_int_equal(zq_date_parse(zq_slice_str(bad[i]), &t), ZQ_EINVAL);
+}
+
+static void a_leap_year_has_another_day(void **state)
+{
+    time_t t;
+
+    (void)state;
+    assert_int_equal(zq_date_parse(ZQ_SLICE("Tue, 29 Feb 2000 00:00:00 GMT"), &t), 0);
+    assert_int_equal(t, 951782400);
+    assert_int_equal(zq_date_parse(ZQ_SLICE("Thu Feb 29 00:00:00 2024"), &t), 0);
+    assert_int_equal(t, 1709164800);
 }
 
 static void what_is_formatted_reads_back(void **state)
@@ -127,6 +152,7 @@ int main(void)
         cmocka_unit_test(two_digit_years_lie_within_fifty_years),
         cmocka_unit_test(reads_dates_in_any_case),
         cmocka_unit_test(refuses_what_is_no_date),
+        cmocka_unit_test(a_leap_year_has_another_day),
         cmocka_unit_test(what_is_formatted_reads_back),
         cmocka_unit_test(monotonic_clocks_agree),
     };
