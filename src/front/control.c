@@ -95,7 +95,7 @@ static bool make_links(const struct zq_control *m, struct front_worker *worker,
 
 static void on_worker(struct zq_control *m)
 {
-    struct new_link *links[FRONT_THREADS_MAX];
+    struct new_link *links[FRONT_THREADS_MAX] = {0};
 
     if (m->n_fds != the_front->n_threads + (m->value ? 1 : 0)) {
         refuse(m->worker, m->generation, "not a link for each thread of the front");
