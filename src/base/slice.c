@@ -97,11 +97,9 @@ int zq_parse_u64(struct zq_slice s, uint64_t max, uint64_t *out)
     for (size_t i = 0; i < s.n; i++) {
         if (s.p[i] < '0' || s.p[i] > '9')
             return ZQ_EINVAL;
-        uint64_t digit = (uint64_t)(s.p[i] - '0');
-        if (over || digit > max || value > (max - digit) / 10)
-            over = true;
-        else
-            value = value * 10 + digit;
+        over |= __builtin_mul_overflow(value, 10, &value);
+        over |= __builtin_add_overflow(value, (uint64_t)(s.p[i] - '0'), &value);
+        over |= value > max;
     }
     *out = value;
     return over ? ZQ_ELIMIT : 0;
