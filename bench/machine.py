@@ -12,6 +12,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 BUILD = ROOT / "build"
+RELEASE = BUILD / "release-pgo"
 
 
 TOOLS: dict[str, Path] = {}
@@ -26,8 +27,8 @@ def tool(name: str) -> Path:
         return BUILD / "venv-bench"
     if name == "worker":
         # The worker of the interpreter that the environment is of, as ci/python-config names it.
-        return BUILD / "release" / f"zq-worker-{os.readlink(tool('venv')).rpartition('/bench-')[2]}"
-    return BUILD / ("release" if name == "zq" else "bench") / name
+        return RELEASE / f"zq-worker-{os.readlink(tool('venv')).rpartition('/bench-')[2]}"
+    return (RELEASE if name == "zq" else BUILD / "bench") / name
 
 
 def cores() -> list[int]:
@@ -144,7 +145,7 @@ def environment() -> dict[str, object]:
         "somaxconn": _read("/proc/sys/net/core/somaxconn"),
         "commit": commit,
         "dirty": bool(changed),
-        "build": _read(str(BUILD / "release" / "flags")),
+        "build": _read(str(RELEASE / "flags")),
         "versions": versions(),
     }
 
