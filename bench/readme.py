@@ -8,27 +8,34 @@ from bench.figures import figures, ratio, verdicts
 from bench.machine import ROOT
 from bench.report import cautions, count, micros, table, times
 from bench.results import Results, write
-from bench.rows import OTHER_CONNS
+from bench.rows import ROWS
 
 BEGIN = "<!-- bench: made by `make bench-readme` -->"
 END = "<!-- end of bench -->"
 CHART = "warm-health"
+SHOWN = {row.name: row for row in ROWS if row.default}
+"""What `make bench` measures; the full matrix has more loads and contestants."""
 
 
 def section(env: dict, cases: list[dict], directory: str) -> str:
     """The text between the markers. `directory` is relative to README."""
     rows = []
     for case in cases:
+        row = SHOWN.get(case["row"])
         plain = not case.get("close") and case.get("pipeline", 1) == 1
-        plain = plain and case["conns"] not in OTHER_CONNS
-        if case["kind"] not in ("load", "rate") or not plain:
+        if (
+            row is None
+            or row.kind not in ("load", "rate")
+            or row.conns != case["conns"]
+            or not plain
+        ):
             continue
         found = [f for f in figures(case) if f.records]
         if len(found) < 2 or not found[0].name.startswith("zq"):
             continue
         metric, show = ("p99_us", micros) if case["kind"] == "rate" else ("rps", count)
         unit = "p99" if case["kind"] == "rate" else "req/s"
-        for other in (f for f in found[1:] if not f.name.startswith("zq")):
+        for other in (f for f in found[1:] if f.name in row.arms and not f.name.startswith("zq")):
             rows.append(
                 [
                     f"{case['title']}, `{case['route']}`: {unit}",

@@ -409,6 +409,14 @@ def test_readme_is_replaced_between_its_markers():
         readme.replaced("no markers", made)
 
 
+def test_readme_shows_what_make_bench_measures_of_the_full_matrix():
+    own = a_case({"zq": [96, 97], "limit": [100, 101], "granian": [30, 31]})
+    others = [own | {"pipeline": 16, "index": 1}, own | {"conns": 1, "index": 2}]
+    others += [own | {"row": "warm", "index": 3}]
+    assert readme.section(ENV, [own, *others], "x").count("| 0.96") == 1
+    assert "GRANIAN" not in readme.section(ENV, [own], "x")
+
+
 def test_readme_has_the_markers():
     text = (ROOT / "README.md").read_text()
     assert readme.replaced(text, "") != text or readme.BEGIN in text
