@@ -19,7 +19,7 @@ SHOWN = {row.name: row for row in ROWS if row.default}
 
 def section(env: dict, cases: list[dict], directory: str) -> str:
     """The text between the markers. `directory` is relative to README."""
-    rows = []
+    rows, shown = [], []
     for case in cases:
         row = SHOWN.get(case["row"])
         plain = not case.get("close") and case.get("pipeline", 1) == 1
@@ -33,6 +33,7 @@ def section(env: dict, cases: list[dict], directory: str) -> str:
         found = [f for f in figures(case) if f.records]
         if len(found) < 2 or not found[0].name.startswith("zq"):
             continue
+        shown.append(case)
         metric, show = ("p99_us", micros) if case["kind"] == "rate" else ("rps", count)
         unit = "p99" if case["kind"] == "rate" else "req/s"
         for other in (f for f in found[1:] if f.name in row.arms and not f.name.startswith("zq")):
@@ -51,7 +52,7 @@ def section(env: dict, cases: list[dict], directory: str) -> str:
         f"Measured on {env['cpu']}, {env['cores']} cores, requests a second "
         f"(more is better), or p99 latency at a constant rate (less is better); all of it is in [{directory}]({directory}).",
         "",
-        *(f"**{text}**\n" for text in cautions(cases)),
+        *(f"**{text}**\n" for text in cautions(shown)),
         f"![Requests a second]({directory}/throughput-{chart_of(cases)}.svg)",
         "",
         table(["case", "against", "zq", "it", "zq ÷ it (interval)"], rows),

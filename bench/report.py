@@ -173,8 +173,11 @@ def one_line(case: dict) -> str:
     return "    " + " · ".join(parts)
 
 
-def _foreign(cases: list[dict]) -> float:
-    shares = [r.get("foreign", 0.0) for case in cases for r in case["records"]]
+FOREIGN = 0.02
+
+
+def _foreign(case: dict) -> float:
+    shares = [r.get("foreign", 0.0) for r in case["records"]]
     return sum(shares) / len(shares) if shares else 0.0
 
 
@@ -194,11 +197,12 @@ def _machine(env: dict) -> list[str]:
 def cautions(cases: list[dict]) -> list[str]:
     """What a reader must know before believing the figures."""
     found = []
-    foreign = _foreign(cases)
-    if foreign > 0.02:
+    disturbed = [(case["case"], share) for case in cases if (share := _foreign(case)) > FOREIGN]
+    if disturbed:
         found.append(
-            f"Other programs used {foreign:.0%} of the contestants' processors during the run: "
-            "the figures are not fit to be quoted."
+            "Something else used the contestants' processors (other programs, or the contestants "
+            "before, at work on requests that were given up), so these figures are not fit to be "
+            "quoted: " + "; ".join(f"{name} ({share:.0%})" for name, share in disturbed) + "."
         )
     if any(not case["pinned"] for case in cases):
         found.append(
