@@ -144,15 +144,12 @@ static bool read_fixdate(struct zq_slice s, struct tm *tm)
            take_time(&s, tm) && take(&s, " GMT") && s.n == 0;
 }
 
-static bool is_more_than_50_years_ahead(struct tm when)
+/* `when` has its year in full, `today` has it as C does. */
+static bool is_more_than_50_years_ahead(struct tm when, struct tm today)
 {
-    time_t now = zq_wall_clock();
-    struct tm latest;
-
-    gmtime_r(&now, &latest);
-    latest.tm_year += 50;
     when.tm_year -= 1900;
-    return timegm(&when) > timegm(&latest);
+    today.tm_year += 50;
+    return timegm(&when) > timegm(&today);
 }
 
 /* `06-Nov-94 08:49:37 GMT` behind `Sunday, `. What is more than 50 years ahead is in the past. */
@@ -167,7 +164,7 @@ static bool read_rfc850(struct zq_slice s, struct tm *tm)
     gmtime_r(&now, &today);
     int this_year = today.tm_year + 1900;
     tm->tm_year += this_year - this_year % 100;
-    if (is_more_than_50_years_ahead(*tm))
+    if (is_more_than_50_years_ahead(*tm, today))
         tm->tm_year -= 100;
     return true;
 }
