@@ -193,8 +193,13 @@ def _tokens(name: str, values: Names) -> tuple[str, ...]:
     return values
 
 
+def is_status(value: Any) -> bool:
+    """Whether it is a final status code."""
+    return isinstance(value, int) and not isinstance(value, bool) and 200 <= value <= 599
+
+
 def _status(value: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or not 200 <= value <= 599:
+    if not is_status(value):
         raise ValueError(f"cached_route: statuses holds {value!r}, which is no final status code")
     return int(value)
 

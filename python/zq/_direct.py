@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 from urllib.parse import parse_qsl
 
-from zq._cached import DIRECT, RULE, Rule, name_of, several
+from zq._cached import DIRECT, RULE, Rule, is_status, name_of, several
 from zq._converters import Converter
 from zq._paths import Pattern
 
@@ -268,7 +268,7 @@ class DirectRoute:
 
     def _answer(self, result: Any, method: str, arguments: dict[str, Any]) -> Answer:
         value, status, headers = result, 200, []
-        if isinstance(result, tuple) and len(result) in (2, 3) and _is_status(result[1]):
+        if isinstance(result, tuple) and len(result) in (2, 3) and is_status(result[1]):
             value, status = result[0], int(result[1])
             headers = _pairs(result[2]) if len(result) == 3 else []
         if self.rule is not None:
@@ -281,10 +281,6 @@ class DirectRoute:
 def _pairs(headers: Any) -> list[tuple[str, Any]]:
     """Of a mapping, or of pairs, among which a name may be there twice."""
     return list(headers.items() if hasattr(headers, "items") else headers)
-
-
-def _is_status(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and 200 <= value <= 599
 
 
 def _read_query(

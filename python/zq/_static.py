@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from email.utils import formatdate
 from typing import Any
 
-from zq._cached import TOKEN, name_of
+from zq._cached import TOKEN, is_status, name_of
 from zq._paths import Pattern
 
 Response = tuple[int, list[tuple[bytes, bytes]], bytes]  # status, fields, body
@@ -66,7 +66,7 @@ def static_route(
     pattern = Pattern(path)
     if pattern.names:
         raise ValueError(f"static_route: {path} has parameters; a static response has none")
-    if isinstance(status, bool) or not isinstance(status, int) or not 200 <= status <= 599:
+    if not is_status(status):
         raise ValueError(f"static_route: {path}: {status!r} is no final status code")
     fields = {name.lower(): value for name, value in (headers or {}).items()}
     if content_type is not None:
