@@ -8,7 +8,7 @@ from bench.figures import figures, ratio, verdicts
 from bench.machine import ROOT
 from bench.report import cautions, count, micros, table, times
 from bench.results import Results, write
-from bench.rows import ROWS
+from bench.rows import ROWS, Row
 
 BEGIN = "<!-- bench: made by `make bench-readme` -->"
 END = "<!-- end of bench -->"
@@ -17,18 +17,20 @@ SHOWN = {row.name: row for row in ROWS if row.default}
 """What `make bench` measures; the full matrix has more loads and contestants."""
 
 
+def _row_of(case: dict) -> Row | None:
+    """The row of `make bench` that a case is, under that row's own load."""
+    row = SHOWN.get(case["row"])
+    own = row and row.conns == case["conns"]
+    own = own and case.get("pipeline", 1) == 1 and not case.get("close")
+    return row if own and row.kind in ("load", "rate") else None
+
+
 def section(env: dict, cases: list[dict], directory: str) -> str:
     """The text between the markers. `directory` is relative to README."""
     rows, shown = [], []
     for case in cases:
-        row = SHOWN.get(case["row"])
-        plain = not case.get("close") and case.get("pipeline", 1) == 1
-        if (
-            row is None
-            or row.kind not in ("load", "rate")
-            or row.conns != case["conns"]
-            or not plain
-        ):
+        row = _row_of(case)
+        if row is None:
             continue
         found = [f for f in figures(case) if f.records]
         if len(found) < 2 or not found[0].name.startswith("zq"):
