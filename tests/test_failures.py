@@ -1,5 +1,6 @@
 """What breaks, and what must go on: workers, the front and super die, hang, drain and reload."""
 
+import concurrent.futures
 import json
 import os
 import pathlib
@@ -384,3 +385,16 @@ def test_sigterm_to_every_process_loses_nothing():
                 os.kill(pid, signal.SIGTERM)
             assert client.response().body == b"whole"
         assert server.wait() == 0
+
+
+def test_sigterm_as_soon_as_it_is_ready_loses_nothing():
+    """The routes of a worker may come when some I/O threads of the front have stopped already:
+    the sanitizers see what such a call had with it."""
+
+    def start_and_stop(_):
+        for _ in range(4):
+            with serve("basic:app", "--front-threads=4") as server:
+                assert server.stop() == 0, server.log
+
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        list(pool.map(start_and_stop, range(4)))

@@ -65,6 +65,9 @@ void zq_timer_cancel(struct zq_loop *loop, struct zq_timer *timer);
  * own thread only). */
 void zq_loop_post(struct zq_loop *loop, struct zq_post *post);
 void zq_loop_unpost(struct zq_loop *loop, struct zq_post *post);
+/* Delivers what is posted: for a loop that nobody runs any more, and whose owner still wants its
+ * messages (they may own memory). */
+void zq_loop_deliver(struct zq_loop *loop);
 
 void zq_loop_defer(struct zq_loop *loop, struct zq_defer *defer);
 void zq_loop_undefer(struct zq_loop *loop, struct zq_defer *defer);

@@ -178,6 +178,9 @@ static void finish(struct front *front, struct zq_config *config)
     front_control_stop(front->threads[0].loop);
     front_purge_fini(front);
     admin_fini(front);
+    /* A thread that stopped before the others has calls that it did not see. */
+    for (unsigned i = 0; i < front->n_threads; i++)
+        zq_loop_deliver(front->threads[i].loop);
     for (unsigned i = 0; i < front->n_threads; i++)
         front_thread_fini(&front->threads[i]);
     routes_fini(front);

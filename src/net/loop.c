@@ -135,6 +135,11 @@ void zq_loop_unpost(struct zq_loop *loop, struct zq_post *post)
     zq_mailbox_unpost(&loop->mailbox, post);
 }
 
+void zq_loop_deliver(struct zq_loop *loop)
+{
+    zq_mailbox_deliver(&loop->mailbox);
+}
+
 void zq_loop_stop(struct zq_loop *loop)
 {
     zq_mailbox_stop(&loop->mailbox);

@@ -226,6 +226,22 @@ static void what_was_undone_is_not_called(void **state)
     assert_string_equal(order, "");
 }
 
+static void what_comes_after_the_stop_can_still_be_had(void **state)
+{
+    (void)state;
+    memset(order, 0, sizeof(order));
+    turn_post = (struct zq_post){.on_post = on_turn_post};
+    zq_loop_stop(loop);
+    zq_loop_run(loop);
+    zq_loop_post(loop, &turn_post);
+    assert_string_equal(order, "");
+    zq_loop_deliver(loop);
+    assert_string_equal(order, "p");
+    assert_false(turn_post.posted);
+    zq_loop_deliver(loop);
+    assert_string_equal(order, "p");
+}
+
 /* ---- messages ---- */
 
 enum { POSTERS = 4, POSTS = 20000 };
@@ -455,6 +471,7 @@ int main(void)
         TEST(adding_a_bad_descriptor_is_an_error),
         TEST(a_turn_has_its_order),
         TEST(what_was_undone_is_not_called),
+        TEST(what_comes_after_the_stop_can_still_be_had),
         TEST(no_message_is_lost),
         TEST(another_thread_can_stop_a_sleeping_loop),
         TEST(an_idle_loop_sleeps),
