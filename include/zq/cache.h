@@ -128,7 +128,7 @@ struct zq_writer {
     /* Set by zq_cache_get, for zq_writer_adopt: the numbers of purges and invalidations before. */
     bool adoptable;
     uint64_t purges;
-    unsigned invalidations;
+    unsigned invalidations[2];
 };
 
 struct zq_cache *zq_cache_new(uint64_t size_bytes); /* 0: nothing is ever stored */

@@ -7,8 +7,8 @@
 
 /* A POST is no fetch of its key while it runs, so that no purge and no invalidation can take it off
  * the index: they are counted instead. Who invalidates counts first, and then clears the key; who
- * adopts links first, and then looks at the count. The counts are shared by some keys: then an
- * answer is not stored that could be. */
+ * adopts links first, and then looks at the counts. A key has two, and each of them is other keys'
+ * too: where only one is higher than before, the key was not invalidated. */
 
 /* With these the answer to a GET would not be stored either. */
 #define UNSTORABLE                                                                                 \
@@ -19,8 +19,14 @@ struct place {
     struct zq_slice key; /* p is NULL: out of memory */
     size_t size;         /* of its memory */
     uint64_t hash;
-    atomic_uint *invalidations;
+    atomic_uint *invalidations[2];
 };
+
+static void find_counts(struct zq_cache *cache, uint64_t hash, atomic_uint *counts[2])
+{
+    counts[0] = &cache->invalidations[0][hash % ZQ_STORE_INVALIDATIONS];
+    counts[1] = &cache->invalidations[1][(hash >> 48) % ZQ_STORE_INVALIDATIONS];
+}
 
 static void place_init(struct place *place, struct zq_cache *cache, struct zq_slice scheme,
                        struct zq_slice host, struct zq_slice target)
@@ -31,12 +37,21 @@ static void place_init(struct place *place, struct zq_cache *cache, struct zq_sl
         return;
     place->key = zq_slice(key, zq_key_write(key, scheme, host, target));
     place->hash = zq_hash(place->key.p, place->key.n);
-    place->invalidations = zq_store_invalidations(cache, place->hash);
+    find_counts(cache, place->hash, place->invalidations);
 }
 
 static void place_fini(struct place *place)
 {
     zq_cache_dealloc(NULL, (char *)(uintptr_t)place->key.p, place->size);
+}
+
+void zq_adoption_count_invalidation(struct zq_cache *cache, uint64_t hash)
+{
+    atomic_uint *counts[2];
+
+    find_counts(cache, hash, counts);
+    for (int i = 0; i < 2; i++)
+        atomic_fetch_add(counts[i], 1);
 }
 
 bool zq_adoption_is_possible(const struct zq_cache *cache, const struct zq_cache_request *request,
@@ -59,7 +74,8 @@ void zq_writer_offer_adoption(struct zq_writer *writer, struct zq_cache *cache,
         return;
     writer->adoptable = !zq_bypass_matches(&cache->bypass, place.key);
     writer->purges = atomic_load(&cache->purges.number);
-    writer->invalidations = atomic_load(place.invalidations);
+    for (int i = 0; i < 2; i++)
+        writer->invalidations[i] = atomic_load(place.invalidations[i]);
     entry->traits = (uint16_t)(traits | ZQ_REQUEST_POST);
     entry->freshness.response_ms = now_ms;
     place_fini(&place);
@@ -85,6 +101,15 @@ static void link_fill(struct zq_entry *entry, struct zq_cache *cache, const stru
     zq_lock_give(&shard->lock);
 }
 
+/* By another than the writer itself. */
+static bool was_invalidated(const struct zq_writer *writer, const struct place *place)
+{
+    for (int i = 0; i < 2; i++)
+        if (atomic_load(place->invalidations[i]) == writer->invalidations[i] + 1)
+            return false;
+    return true;
+}
+
 static void adopt(struct zq_writer *writer, struct zq_cache *cache, const struct place *place)
 {
     struct zq_entry *entry = writer->entry;
@@ -93,8 +118,7 @@ static void adopt(struct zq_writer *writer, struct zq_cache *cache, const struct
     if (made == NULL)
         return;
     link_fill(entry, cache, place, &made);
-    if (entry->born != writer->purges ||
-        atomic_load(place->invalidations) != writer->invalidations + 1)
+    if (entry->born != writer->purges || was_invalidated(writer, place))
         zq_store_drop_fill(entry, ZQ_POLICY_STORABLE, 0);
     zq_store_free(cache, made, zq_slot_bytes(place->key.n));
 }
@@ -110,7 +134,7 @@ void zq_writer_adopt(struct zq_writer *writer, struct zq_cache *cache, struct zq
         zq_cache_invalidate(cache, scheme, host, target);
         return;
     }
-    atomic_fetch_add(place.invalidations, 1);
+    zq_adoption_count_invalidation(cache, place.hash);
     zq_purge_key(cache, place.key);
     adopt(writer, cache, &place);
     place_fini(&place);

@@ -11,5 +11,7 @@ bool zq_adoption_is_possible(const struct zq_cache *cache, const struct zq_cache
 void zq_writer_offer_adoption(struct zq_writer *writer, struct zq_cache *cache,
                               const struct zq_cache_request *request, unsigned traits,
                               int64_t now_ms);
+/* For whoever invalidates the key of that hash, before it is cleared. */
+void zq_adoption_count_invalidation(struct zq_cache *cache, uint64_t hash);
 
 #endif

@@ -348,7 +348,7 @@ void zq_cache_invalidate(struct zq_cache *cache, struct zq_slice scheme, struct 
         return;
     }
     struct zq_slice whole = zq_slice(key, zq_key_write(key, scheme, host, target));
-    atomic_fetch_add(zq_store_invalidations(cache, zq_hash(whole.p, whole.n)), 1);
+    zq_adoption_count_invalidation(cache, zq_hash(whole.p, whole.n));
     zq_purge_key(cache, whole);
     if (key != small)
         zq_cache_dealloc(NULL, key, bound);

@@ -75,7 +75,7 @@ struct zq_cache {
     struct zq_purges purges;
     struct zq_bypass bypass;
     /* Begun so far, by the key's hash: see adopt.c. */
-    atomic_uint invalidations[ZQ_STORE_INVALIDATIONS];
+    atomic_uint invalidations[2][ZQ_STORE_INVALIDATIONS];
     struct zq_coder *coder; /* NULL: nothing is compressed */
     atomic_uint_least64_t compressed, compressed_bytes;
     atomic_bool off;
@@ -87,11 +87,6 @@ struct zq_cache {
 static inline struct zq_shard *zq_store_shard(struct zq_cache *cache, uint64_t hash)
 {
     return &cache->shards[(hash >> 32) % ZQ_STORE_SHARDS];
-}
-
-static inline atomic_uint *zq_store_invalidations(struct zq_cache *cache, uint64_t hash)
-{
-    return &cache->invalidations[hash % ZQ_STORE_INVALIDATIONS];
 }
 
 /* ---- memory (evict.c) ---- */
