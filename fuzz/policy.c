@@ -57,6 +57,8 @@ static bool same_directives(const struct zq_cache_control *a, const struct zq_ca
            a->is_private == b->is_private && a->is_public == b->is_public &&
            a->must_revalidate == b->must_revalidate && a->must_understand == b->must_understand &&
            a->proxy_revalidate == b->proxy_revalidate && a->names_fields == b->names_fields &&
+           a->revalidated_is_shared == b->revalidated_is_shared &&
+           a->understood_is_stored == b->understood_is_stored &&
            a->only_if_cached == b->only_if_cached && same_delta(a->max_age, b->max_age) &&
            same_delta(a->s_maxage, b->s_maxage) && same_delta(a->if_error, b->if_error) &&
            same_delta(a->while_revalidate, b->while_revalidate) &&
@@ -123,9 +125,9 @@ static void check_company(struct zq_policy_exchange x)
     struct zq_cache_control cc;
     zq_policy_cache_control(x.response, &cc);
     /* A targeted field hides Cache-Control, and must-understand a no-store. */
-    size_t first = cc.targeted ? 4 : cc.must_understand ? 1 : 0;
+    size_t first = cc.targeted ? 4 : cc.understood_is_stored ? 1 : 0;
     for (size_t i = first; i < ZQ_ARRAY_SIZE(never); i++)
-        if (i != 2 || !cc.must_understand)
+        if (i != 2 || !cc.understood_is_stored)
             check_forbidden(x, never[i][0], never[i][1]);
     enum zq_policy_verdict verdict = judge(x);
     FUZZ_CHECK(verdict != ZQ_POLICY_STORABLE ||

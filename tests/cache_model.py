@@ -58,7 +58,10 @@ class Stored:
         self.request, self.status, self.body = request, response.status, response.body
         special = targeted(response.fields)
         self.targeted = special is not None
-        self.cc = special if self.targeted else directives(lines(response.fields, "cache-control"))
+        said = lines(response.fields, "cache-control")
+        self.cc = special if self.targeted else directives(said)
+        plain = [n for n in self.cc if self.cc[n] is None] if self.targeted else members(said)
+        self.permits_by = {word.lower() for word in plain}  # what permits has no argument (5.2)
         kept = set() if self.targeted else named(self.cc)
         self.fields = [(n, v) for n, v in response.fields if n not in kept | {"age"}]
         self.tags, self.selecting = tags(response.fields), selecting(request, response)
@@ -115,7 +118,7 @@ class Stored:
     def storable(self, rules, now):
         """RFC 9111 3 for a shared cache; only what can ever be of use."""
         cc, asked, status = self.cc, self.request, self.status
-        shared = any(name in cc for name in ("public", "s-maxage", "must-revalidate"))
+        shared = "s-maxage" in cc or self.permits_by & {"public", "must-revalidate"}
         windows = [delta(cc, name) for name in ("stale-while-revalidate", "stale-if-error")]
         return (
             not self.forbidden(rules)
@@ -138,7 +141,7 @@ class Stored:
     def forbidden(self, rules):
         """By its own fields."""
         return (
-            ("no-store" in self.cc and "must-understand" not in self.cc)  # 5.2.2.3, 5.2.2.5
+            ("no-store" in self.cc and "must-understand" not in self.permits_by)  # 5.2.2.3, 5.2.2.5
             or restricts(self.cc, "private")
             or self.selecting is None
             or (bool(lines(self.fields, "set-cookie")) and not rules.set_cookie)

@@ -93,6 +93,7 @@ WINDOWS = [
 SHARED = [("s-maxage=", Lasts(n)) for n in COUNTS]
 WORDS = ["public", "must-revalidate", "proxy-revalidate", "must-understand", "no-store", "private"]
 WORDS += ["no-cache", "other", 'other="a, no-store"', 'No-Cache="x-kept"', 'private="x-kept, y"']
+WORDS += ["must-revalidate=1", 'must-understand="x"', "no-store=1", 'public=""', "private=x-kept"]
 WORDS += ["max-age", "s-maxage=x", "MAX-AGE=99999999999", 'max-age="2"', "max-age=-1"]
 TARGETED_WORDS = [
     "public",

@@ -63,17 +63,20 @@ static int64_t read_delta(const struct directive *d)
 
 /* How a directive is read: DELTA has seconds; what RESTRICTs counts in every form, also with an
  * argument that makes no sense; what PERMITs counts only as the grammar has it; FIELDS restrict,
- * but with a quoted list of names they are about those fields alone. */
+ * but with a quoted list of names they are about those fields alone. `plain` is noted besides where
+ * it is as the grammar has it. */
 enum form { DELTA, RESTRICT, PERMIT, FIELDS };
 
 static const struct {
     struct zq_slice name;
     enum form form;
-    size_t offset;
+    size_t offset, plain;
 } known[] = {
-#define DIRECTIVE(text, form, field)                                                               \
+#define DIRECTIVE(text, form, field) BOTH(text, form, field, field)
+#define BOTH(text, form, field, plain)                                                             \
     {                                                                                              \
-        {text, sizeof(text) - 1}, form, offsetof(struct zq_cache_control, field)                   \
+        {text, sizeof(text) - 1}, form, offsetof(struct zq_cache_control, field),                  \
+            offsetof(struct zq_cache_control, plain)                                               \
     }
     DIRECTIVE("max-age", DELTA, max_age),
     DIRECTIVE("s-maxage", DELTA, s_maxage),
@@ -83,20 +86,26 @@ static const struct {
     DIRECTIVE("max-stale", DELTA, max_stale),
     DIRECTIVE("no-store", RESTRICT, no_store),
     DIRECTIVE("no-transform", RESTRICT, no_transform),
-    DIRECTIVE("must-understand", RESTRICT, must_understand),
-    DIRECTIVE("must-revalidate", PERMIT, must_revalidate),
+    BOTH("must-understand", RESTRICT, must_understand, understood_is_stored),
+    BOTH("must-revalidate", RESTRICT, must_revalidate, revalidated_is_shared),
     DIRECTIVE("proxy-revalidate", RESTRICT, proxy_revalidate),
     DIRECTIVE("only-if-cached", RESTRICT, only_if_cached),
     DIRECTIVE("public", PERMIT, is_public),
     DIRECTIVE("decorated", PERMIT, decorated),
     DIRECTIVE("no-cache", FIELDS, no_cache),
     DIRECTIVE("private", FIELDS, is_private),
+#undef BOTH
 #undef DIRECTIVE
 };
 
 static void *member_of(struct zq_cache_control *cc, size_t i)
 {
     return (char *)cc + known[i].offset;
+}
+
+static bool *plain_of(struct zq_cache_control *cc, size_t i)
+{
+    return (bool *)(void *)((char *)cc + known[i].plain);
 }
 
 /* Of a directive that is given several times the first counts (RFC 9111 4.2.1). max-stale without
@@ -120,19 +129,28 @@ static bool is_field_list(const struct directive *d)
     return d->quoted && !d->spoiled && zq_list_next(&list, &name);
 }
 
+static void note_word(const struct directive *d, size_t i, struct zq_cache_control *out)
+{
+    if (known[i].form == FIELDS && is_field_list(d)) {
+        out->names_fields = true;
+        return;
+    }
+    if (known[i].form != PERMIT)
+        *(bool *)member_of(out, i) = true;
+    if (!d->spoiled && !d->has_value)
+        *plain_of(out, i) = true;
+}
+
 static void note_directive(const struct directive *d, struct zq_cache_control *out)
 {
-    bool plain = !d->spoiled && !d->has_value;
-
     for (size_t i = 0; i < ZQ_ARRAY_SIZE(known); i++) {
         if (!zq_slice_ieq(d->name, known[i].name))
             continue;
         if (known[i].form == DELTA)
             note_delta(d, i, out);
-        else if (known[i].form == FIELDS && is_field_list(d))
-            out->names_fields = true;
-        else if (known[i].form != PERMIT || plain)
-            *(bool *)member_of(out, i) = true;
+        else
+            note_word(d, i, out);
+        return;
     }
 }
 
@@ -181,7 +199,9 @@ static void note_member(const struct zq_sf_member *m, struct zq_cache_control *o
             *(struct zq_delta *)member_of(out, i) =
                 (struct zq_delta){true, seconds < ZQ_DELTA_MAX ? seconds : ZQ_DELTA_MAX};
         } else {
-            *(bool *)member_of(out, i) = known[i].form == PERMIT ? is_true : !is_false;
+            *plain_of(out, i) = is_true;
+            if (known[i].form != PERMIT)
+                *(bool *)member_of(out, i) = !is_false;
         }
     }
 }
@@ -209,11 +229,14 @@ static bool read_targeted(const struct zq_fields *response, struct zq_slice name
 }
 
 /* What stands in the way of storing or of stale serving, or permits sharing, besides freshness. */
-static void add_words(struct zq_cache_control *cc, const struct zq_cache_control *more)
+static void add_words(struct zq_cache_control *cc, struct zq_cache_control *more)
 {
-    for (size_t i = 0; i < ZQ_ARRAY_SIZE(known); i++)
-        if (known[i].form != DELTA)
-            *(bool *)member_of(cc, i) |= *(const bool *)((const char *)more + known[i].offset);
+    for (size_t i = 0; i < ZQ_ARRAY_SIZE(known); i++) {
+        if (known[i].form == DELTA)
+            continue;
+        *(bool *)member_of(cc, i) |= *(bool *)member_of(more, i);
+        *plain_of(cc, i) |= *plain_of(more, i);
+    }
     cc->names_fields |= more->names_fields;
 }
 

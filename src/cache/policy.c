@@ -203,7 +203,7 @@ static bool is_storable_status(const struct zq_policy_exchange *x,
 /* no-store beside must-understand is for caches that do not know it (RFC 9111 5.2.2.3). */
 static bool forbids_storing(const struct zq_cache_control *cc)
 {
-    return cc->no_store && !cc->must_understand;
+    return cc->no_store && !cc->understood_is_stored;
 }
 
 /* RFC 9111 3.5, and by default the same for Cookie: an application that answers one user's session
@@ -211,7 +211,7 @@ static bool forbids_storing(const struct zq_cache_control *cc)
  * that it looked at the cookie, meant what it said. */
 static bool may_share(const struct zq_policy_exchange *x, const struct zq_cache_control *cc)
 {
-    bool permits = cc->is_public || cc->s_maxage.given || cc->must_revalidate;
+    bool permits = cc->is_public || cc->s_maxage.given || cc->revalidated_is_shared;
 
     if ((x->traits & ZQ_REQUEST_AUTHORIZATION) && !permits)
         return false;

@@ -46,9 +46,11 @@ struct zq_delta {
 struct zq_cache_control {
     bool no_store, no_cache, is_private, is_public;
     bool must_revalidate, proxy_revalidate, must_understand, only_if_cached, no_transform;
-    bool names_fields; /* no-cache="…" or private="…": see zq_cache_control_names */
-    bool targeted;     /* it was no Cache-Control */
-    bool decorated;    /* Zq-Cache-Control of a decorated view, which is a default: see below */
+    bool revalidated_is_shared; /* must-revalidate, with no argument: what it permits (3.5) */
+    bool understood_is_stored;  /* must-understand, the same (5.2.2.3) */
+    bool names_fields;          /* no-cache="…" or private="…": see zq_cache_control_names */
+    bool targeted;              /* it was no Cache-Control */
+    bool decorated; /* Zq-Cache-Control of a decorated view, which is a default: see below */
     struct zq_delta max_age, s_maxage, while_revalidate, if_error, min_fresh, max_stale;
 };
 void zq_policy_cache_control(const struct zq_fields *response, struct zq_cache_control *out);
