@@ -12,6 +12,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from bench.histogram import Histogram
 from bench.machine import ROOT, tool
 
 SLACK_S = 20.0
@@ -28,10 +29,10 @@ class Load:
     errors: dict[str, int] = field(default_factory=dict)
     latency_us: dict[str, float] = field(default_factory=dict)
     """By percentile ("50", "99.9"), and mean and max. From wrk (closed loop) these do not count
-    what a stalled server kept from being asked."""
-    classes: dict[str, dict] = field(default_factory=dict)
-    late_us: float = 0.0
-    """99th percentile of how late the generator itself was (rate only)."""
+    what a stalled server kept from being asked. From rate: of its first class."""
+    classes: dict[str, Histogram] = field(default_factory=dict)
+    late: Histogram = field(default_factory=Histogram)
+    """How late the generator itself was (rate only)."""
     unanswered: int = 0
     """Requests without an answer two seconds after the end: the rate was too high (rate only)."""
     cpu_s: float = 0.0
@@ -60,22 +61,36 @@ def parse_wrk(text: str) -> Load:
 
 
 def parse_rate(text: str) -> Load:
-    """bench/rate's JSON. The latency is that of its first class."""
+    """bench/rate's JSON."""
     data = json.loads(text)
-    classes = {}
-    for name, h in data["classes"].items():
-        latency = {k: float(v) for k, v in h["percentiles_us"].items()}
-        classes[name] = {
-            "requests": h["requests"],
-            "latency_us": latency | {"mean": h["mean_us"], "max": h["max_us"]},
-        }
-    first = next(iter(classes.values()))
-    errors = {kind: data[kind] for kind in ("errors",) if data[kind]}
-    requests = sum(c["requests"] for c in classes.values())
-    load = Load(requests, data["seconds"], 0, errors, first["latency_us"], classes, raw=text)
-    load.unanswered = data["unanswered"]
-    load.late_us = data["late_us"]["percentiles_us"]["99"]
+    classes = {name: Histogram.read(h) for name, h in data["classes"].items()}
+    errors = {"errors": data["errors"]} if data["errors"] else {}
+    load = Load(0, data["seconds"], errors=errors, unanswered=data["unanswered"], raw=text)
+    return _classified(load, classes, Histogram.read(data["late"]))
+
+
+def _classified(load: Load, classes: dict[str, Histogram], late: Histogram) -> Load:
+    load.requests = sum(h.requests for h in classes.values())
+    load.classes, load.late = classes, late
+    load.latency_us = next(iter(classes.values())).summary()
     return load
+
+
+def pooled(loads: list[Load]) -> Load:
+    """Several loads of one contestant as if they had been one; of latencies only rate's can be."""
+    if len(loads) == 1:
+        return loads[0]
+    first = loads[0]
+    whole = Load(
+        0,
+        sum(load.seconds for load in loads),
+        unanswered=sum(load.unanswered for load in loads),
+        cpu_s=sum(load.cpu_s for load in loads),
+        threads=first.threads,
+        raw="".join(load.raw for load in loads),
+    )
+    classes = {n: Histogram.pooled(load.classes[n] for load in loads) for n in first.classes}
+    return _classified(whole, classes, Histogram.pooled(load.late for load in loads))
 
 
 def _run(command: list[str], cpus, env: dict[str, str], stop_after_s: float | None) -> tuple:

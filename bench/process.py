@@ -9,7 +9,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from pathlib import Path
 
 STOP_S = 10.0
@@ -81,6 +81,11 @@ class Used:
     system_s: float
     switches: int
     busiest_thread_s: float
+
+    @classmethod
+    def sum(cls, parts: Iterable[Used]) -> Used:
+        """Of one tree, between several moments."""
+        return cls(*(sum(values) for values in zip(*map(astuple, parts), strict=True)))
 
 
 def usage(pids: Iterable[int]) -> Usage:

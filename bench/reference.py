@@ -1,8 +1,9 @@
-"""The right answer, without any server: an application awaited once, in a process of its own.
+"""The right answer, without any server: an application awaited by itself, in a process of its own.
 
     reference.py MODULE:APP METHOD TARGET BODY_BYTES OUT
 
-Writes the content to the file OUT and prints the status.
+Writes the content to the file OUT and prints the status, and the least CPU seconds that one of
+AWAITED took: what a page costs without any server.
 """
 
 from __future__ import annotations
@@ -10,9 +11,11 @@ from __future__ import annotations
 import asyncio
 import importlib
 import sys
+import time
 from pathlib import Path
 
 APPS = Path(__file__).resolve().parent / "apps"
+AWAITED = 3
 
 
 async def answer(app, method: str, target: str, body: bytes) -> tuple[int, bytes]:
@@ -56,9 +59,13 @@ async def main(spec: str, method: str, target: str, body_bytes: str, out: str) -
     if startup is not None:
         await startup()
     body = b"0123456789abcdef" * (int(body_bytes) // 16)
-    status, content = await answer(app, method, target, body)
+    spent = []
+    for _ in range(AWAITED):
+        before = time.process_time()
+        status, content = await answer(app, method, target, body)
+        spent.append(time.process_time() - before)
     Path(out).write_bytes(content)
-    print(status)
+    print(status, f"{min(spent):.6f}")
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from html import escape
 
-from bench import charts, growth
+from bench import charts, growth, quiet
 from bench.figures import Figure, Verdict, figures, ratio, verdicts
 from bench.results import Results, write
 from bench.stats import Interval
@@ -174,11 +174,57 @@ def one_line(case: dict) -> str:
 
 
 FOREIGN = 0.02
+UNDER_WAY = 0.02
+"""From here on a summary says what share of a round's requests its end may cut off."""
+AT_ONCE_S = 0.1
 
 
 def _foreign(case: dict) -> float:
     shares = [r.get("foreign", 0.0) for r in case["records"]]
-    return sum(shares) / len(shares) if shares else 0.0
+    return max(0.0, sum(shares) / len(shares)) if shares else 0.0
+
+
+def _waited(cases: list[dict]) -> list[str]:
+    """How long the rounds waited for a quiet machine."""
+    found = [r for case in cases for r in case["records"] if "waited_s" in r]
+    if not found:
+        return []
+    slow = [r for r in found if r["waited_s"] > AT_ONCE_S]
+    noisy = [
+        f"{case['case']} ({n})"
+        for case in cases
+        if (n := sum(not r.get("quiet", True) for r in case["records"]))
+    ]
+    text = (
+        f"Before a round the harness waits until less than {quiet.SHARE:.0%} of the machine is "
+        f"used: {len(found) - len(slow)} of {len(found)} began at once, the others after "
+        f"{sum(r['waited_s'] for r in slow):.0f} s in all"
+    )
+    if slow:
+        text += f", {max(r['waited_s'] for r in slow):.1f} s at the longest"
+    if noisy:
+        text += "; it did not become quiet before some rounds of " + ", ".join(noisy)
+    return [text + ".", ""]
+
+
+def _rounds(case: dict) -> str:
+    """`; 15 rounds of 2.6 s`, and what a round cannot tell apart."""
+    had = case.get("rounds")
+    if not had:
+        return ""
+    if case["kind"] not in ("load", "rate"):
+        return ""
+    text = f"; {had['count']} rounds of {had['seconds']:.3g} s"
+    if had["slices"] > 1:
+        text += f" in {had['slices']} slices"
+    fewest = min((f.median("requests") or 0 for f in figures(case) if f.records), default=0)
+    under_way = case["conns"] * case.get("pipeline", 1) / fewest if fewest else 0
+    if case["kind"] == "load" and under_way > UNDER_WAY:
+        text += (
+            f", with {fewest:,.0f} requests at the slowest: those under way at its end, not "
+            f"counted, are up to {under_way:.0%} of them"
+        )
+    return text
 
 
 def _machine(env: dict) -> list[str]:
@@ -230,6 +276,7 @@ def summary(env: dict, cases: list[dict]) -> str:
         "measure from the time a request was due.",
         "",
     ]
+    parts += _waited(cases)
     title = ""
     for case in cases:
         if case["title"] != title:
@@ -238,7 +285,8 @@ def summary(env: dict, cases: list[dict]) -> str:
         rate = f", {case['rate']:,.0f} requests a second" if case["kind"] == "rate" else ""
         parts += [
             f"`{case['case']}`: {case['answer']['bytes']:,} bytes{rate}; contestant on "
-            f"{case['server_cpus']} processors, generator on {case['generator_cpus']}.",
+            f"{case['server_cpus']} processors, generator on {case['generator_cpus']}"
+            f"{_rounds(case)}.",
             "",
             TABLES[case["kind"]](figures(case)),
             "",

@@ -80,11 +80,30 @@ class Results:
         return json.loads((self.path / "env.json").read_text())
 
     def finish(self) -> None:
-        """data.json: the run is complete."""
-        records = [record for case in self.cases() for record in case["records"]]
+        """data.json: the run is complete. env.json gets the rounds that each case had."""
+        cases = self.cases()
+        had = {case["case"]: case["rounds"] for case in cases if "rounds" in case}
+        write(self.path / "env.json", as_json(self.env() | {"rounds": had}))
+        records = [record for case in cases for record in case["records"]]
         write(self.path / "data.json", as_json(records))
+
+
+def finished(parent: Path = RESULTS) -> list[Results]:
+    """Newest first."""
+    found = sorted(parent.glob("20*/data.json"), reverse=True)
+    return [Results(path.parent) for path in found]
 
 
 def latest(parent: Path = RESULTS) -> Path | None:
     """The newest finished directory."""
-    return next((p.parent for p in sorted(parent.glob("20*/data.json"), reverse=True)), None)
+    return next((results.path for results in finished(parent)), None)
+
+
+def whole(modes: tuple[str, ...], parent: Path = RESULTS) -> Path | None:
+    """The newest finished directory of one of these modes that nothing was left out of."""
+    for results in finished(parent):
+        options = results.env()["options"]
+        narrowed = any(options[name] for name in ("only", "contestants", "routes", "conns"))
+        if options["mode"] in modes and not narrowed:
+            return results.path
+    return None

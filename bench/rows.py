@@ -9,7 +9,7 @@ CACHES = ("zq", "limit", "nginx-cache", "varnish", "dictionary")
 SERVERS = ("zq", "granian", "uvicorn", "hypercorn")
 
 
-OTHER_CONNS = (1, 256)
+OTHER_CONNS = (1, 64, 256)
 """Connections in the full matrix, besides the row's own."""
 
 
@@ -53,6 +53,10 @@ class Row:
     close: bool = False
     method: str = "GET"
     body_bytes: int = 0
+    least_s: float = 0
+    """A round lasts so long, however fast the answers come."""
+    slices: int = 1
+    """A round loads each contestant in so many turns, and adds up what it saw (kind rate)."""
     rate: float = 0
     """Requests a second, for kind rate."""
     rate_of: tuple[str, float] | None = None
@@ -78,6 +82,8 @@ def _latency(who: str, share: float) -> Row:
         f"warm /health at a constant {share:.0%} of {who}'s own maximum",
         ("zq", "nginx-cache"),
         kind="rate",
+        least_s=2,
+        slices=4,
         rate_of=(who, share),
         quick=() if who != "nginx-cache" or share > 0.5 else None,
         eligible=CACHES,
@@ -132,6 +138,8 @@ ROWS = (
         "warm /health at a constant rate while one worker spins in Python; cores apart",
         ("zq@spin", "zq"),
         kind="rate",
+        least_s=6,
+        slices=12,
         rate=20_000,
         share="two",
         goals=(Goal("p99_us", "zq@spin", "zq", 1.2, at_least=False, cores=4),),
@@ -199,8 +207,9 @@ ROWS = (
         routes=FINANCE,
         cache="cold",
         share="most",
-        # A page takes up to 100 ms of Python, and a worker computes all that it was given in turns:
-        # of 64 at once none would be answered for seconds.
+        # A page takes up to 60 ms of Python, and a worker computes all that it was given in turns:
+        # 64 at once are answered together after more than a second, and what is under way when a
+        # round ends is a large part of it (the full matrix has them).
         conns=16,
         goals=tuple(
             Goal("rps", "zq-all", f"{peer}-all", 1.0)
@@ -216,6 +225,8 @@ ROWS = (
         "95 % warm /health, 5 % spinning 50 ms in Python, 200 requests a second, one worker",
         ("zq", "nginx-cache", "dictionary", "granian"),
         kind="rate",
+        least_s=4,
+        slices=4,
         rate=200,
         spin_share=0.05,
         share="half",
@@ -234,6 +245,7 @@ ROWS = (
         "1,000 clients at once for one cold page that takes 300 ms",
         ("zq", "nginx-cache"),
         kind="stampede",
+        least_s=1.5,
         app="stampede",
         routes=("/page",),
         share="half",
@@ -300,14 +312,6 @@ class Options:
     secs: float = 0
     rounds: int = 0
 
-    def seconds(self) -> float:
-        return self.secs or {"default": 1.5, "quick": 0.6, "full": 1.0}[self.mode]
-
-    def turns(self, row: Row) -> int:
-        if self.rounds or row.extra:
-            return self.rounds or 3
-        return {"default": 7, "quick": 3, "full": 15}[self.mode]
-
 
 def _arms(row: Row, options: Options) -> tuple[str, ...]:
     if not options.contestants:
@@ -339,7 +343,7 @@ def _loads(row: Row, options: Options) -> list[Row]:
         return [row]
     # The goals are for the row's own load.
     other = replace(row, goals=(), extra=True)
-    loads = [row, *(replace(other, conns=c) for c in OTHER_CONNS)]
+    loads = [row, *(replace(other, conns=c) for c in OTHER_CONNS if c != row.conns)]
     return [*loads, replace(other, pipeline=16), replace(other, close=True)]
 
 

@@ -10,9 +10,8 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
-import re
+import os
 import shutil
-import signal
 import subprocess
 import tempfile
 import threading
@@ -20,18 +19,28 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bench import contestants, generator, growth, idle, machine, probe, process, stampede
+from bench import (
+    contestants,
+    generator,
+    growth,
+    idle,
+    lengths,
+    machine,
+    probe,
+    process,
+    quiet,
+    stampede,
+    syscalls,
+)
 from bench.calls import Calls
 from bench.contestants import Running, Work
+from bench.measured import Measured
 from bench.rows import Case, Options
 from bench.stats import rotated
 
 WARM_UP_S = 0.3
 CHECKS = 8
-ROUNDTRIPS = 8
-LONGEST_S = {"default": 3.5, "quick": 2.0, "full": 3.5}
-SATURATED = 0.95
-SPIN_MS = 2000
+SPIN_MS = 100
 
 
 class Wrong(Exception):
@@ -69,7 +78,8 @@ class CaseRunner:
         self.rate = self.row.rate
         self.answer: tuple[int, int, str] = (0, 0, "")
         self.request_body = b"0123456789abcdef" * (self.row.body_bytes // 16)
-        self.seconds = options.seconds()
+        self.patience = quiet.Patience(quiet.DEADLINE_S)
+        self.page_s = 0.0
 
     def run(self) -> dict:
         """The case's records, and what is known of each arm."""
@@ -118,7 +128,11 @@ class CaseRunner:
         if done.returncode != 0:
             raise RuntimeError(f"the application cannot answer {self.case.route}:\n{done.stderr}")
         body = out.read_bytes()
-        self.answer = probe.Answer(int(done.stdout), [], body, b"").same()
+        status, page_s = done.stdout.split()
+        self.answer = probe.Answer(int(status), [], body, b"").same()
+        self.page_s = float(page_s)
+        trip = lengths.trip_s(self.row, self.page_s, len(self.placement.server))
+        self.rounds = lengths.rounds(self.row, self.options, trip)
         return body
 
     def _prepare(self) -> None:
@@ -205,15 +219,12 @@ class CaseRunner:
 
     def _warm_up(self, arm: Arm) -> None:
         if self.row.kind == "load":
+            self.patience.wait()
             load = generator.wrk(
                 arm.running.port, self.row, self.case.route, WARM_UP_S, self.placement.generator
             )
             if load.errors:
                 raise Wrong(f"errors in the warm-up: {load.errors}")
-            if not self.options.secs:
-                # A slow route needs longer: each connection should be answered several times.
-                wanted = ROUNDTRIPS * self.row.conns / max(load.rps, 1)
-                self.seconds = max(self.seconds, min(wanted, LONGEST_S[self.options.mode]))
 
     def _maximum(self) -> float:
         """Requests a second of the contestant that the rate is a share of, at most."""
@@ -228,63 +239,62 @@ class CaseRunner:
     # ---- rounds ----
 
     def _rounds(self) -> None:
-        for turn in range(self.options.turns(self.row)):
-            for position, arm in enumerate(rotated(self.arms, turn)):
-                if arm.failed:
-                    continue
-                try:
-                    record = self._measure(arm)
-                except EXPECTED as error:
-                    self._fail(arm, f"round {turn + 1}: {error}")
-                    continue
-                arm.records.append({"round": turn, "position": position} | record)
+        for turn in range(self.rounds.count):
+            parts: dict[str, list[Measured]] = {arm.name: [] for arm in self.arms}
+            positions = {}
+            for piece in range(self.rounds.slices):
+                order = rotated(self.arms, turn * self.rounds.slices + piece)
+                for position, arm in enumerate(order):
+                    positions.setdefault(arm.name, position)
+                    self._turn(arm, turn, parts[arm.name])
+            for arm in self.arms:
+                if not arm.failed:
+                    record = {"round": turn, "position": positions[arm.name]}
+                    arm.records.append(record | self._round_of(arm, parts[arm.name]))
 
-    def _measure(self, arm: Arm) -> dict:
-        if arm.contestant.is_program:
-            return self._program(arm)
+    def _turn(self, arm: Arm, turn: int, parts: list) -> None:
+        """A slice of a round, or the whole of a program's."""
+        if arm.failed:
+            return
+        try:
+            waited_s, quiet_now = self.patience.wait()
+            if arm.contestant.is_program:
+                parts.append(self._program(arm) | {"waited_s": waited_s, "quiet": quiet_now})
+            else:
+                parts.append(self._measure(arm, len(parts), waited_s, quiet_now))
+        except EXPECTED as error:
+            self._fail(arm, f"round {turn + 1}: {error}")
+
+    def _measure(self, arm: Arm, piece: int, waited_s: float, quiet_now: bool) -> Measured:
         pids = arm.running.pids()
-        process.reset_peak(pids)
-        with self._spin(arm):
+        if piece == 0:
+            process.reset_peak(pids)
+        with self._spin(arm) as asked:
             busy, calls = machine.cpu_busy_s(), arm.calls.total()
             before = process.usage(pids)
             load = self._load(arm)
             used = process.usage(arm.running.pids()).since(before)
             busy_after = machine.cpu_busy_s()
         called = arm.calls.total() - calls
-        self.raw(f"{self.case.slug}-{arm.name}-{len(arm.records)}", load.raw)
-        self._judge(arm, load, called)
+        part = f".{piece}" if self.rounds.slices > 1 else ""
+        self.raw(f"{self.case.slug}-{arm.name}-{len(arm.records)}{part}", load.raw)
+        self._judge(arm, load, called, len(asked))
+        busy_s = sum(busy_after[c] - busy[c] for c in self.placement.server)
+        return Measured(load, used, busy_s, called, waited_s, quiet_now)
+
+    def _round_of(self, arm: Arm, parts: list) -> dict:
+        """A round's record."""
+        if arm.contestant.is_program:
+            return parts[0]
+        whole = Measured.pooled(parts)
         if self.row.pipeline > 1:
-            load.latency_us = {}  # wrk times whole batches
-        cpus = self.placement.server
-        cores = len(cpus)
-        foreign = sum(busy_after[c] - busy[c] for c in cpus) - used.cpu_s
-        server_busy = used.cpu_s / load.seconds / cores
-        thread_busy = used.busiest_thread_s / load.seconds
-        return {
-            "requests": load.requests,
-            "seconds": load.seconds,
-            "rps": load.rps,
-            "bytes": load.bytes,
-            "latency_us": load.latency_us,
-            "classes": load.classes,
-            "cpu_us": used.cpu_s / load.requests * 1e6,
-            "user_us": used.user_s / load.requests * 1e6,
-            "system_us": used.system_s / load.requests * 1e6,
-            "switches": used.switches / load.requests,
-            "calls": called,
-            "server_busy": server_busy,
-            "thread_busy": thread_busy,
-            "generator_busy": load.busy,
-            "generator_late_us": load.late_us,
-            "unanswered": load.unanswered,
-            # Of several processors a contestant need not fill all; then the generator decides alone.
-            "saturated": load.busy < SATURATED and (cores > 1 or server_busy >= SATURATED),
-            "foreign": max(0.0, foreign) / load.seconds / cores,
-            **process.memory_kib(arm.running.pids()),
-        }
+            whole.load.latency_us = {}  # wrk times whole batches
+        memory = process.memory_kib(arm.running.pids())
+        return whole.record(len(self.placement.server)) | memory
 
     def _load(self, arm: Arm) -> generator.Load:
-        row, seconds, cpus = self.row, self.seconds, self.placement.generator
+        row, cpus = self.row, self.placement.generator
+        seconds = self.rounds.seconds / self.rounds.slices
         port = arm.running.port
         if row.kind == "load":
             return generator.wrk(port, row, self.case.route, seconds, cpus)
@@ -295,29 +305,33 @@ class CaseRunner:
 
     @contextlib.contextmanager
     def _spin(self, arm: Arm):
-        """While the block runs, the contestant's one worker burns Python without a pause."""
+        """While the block runs, the contestant's one worker burns Python without a pause; yields
+        the list of what it was asked for to that end."""
+        asked: list[str] = []
         if not arm.spinning:
-            yield
+            yield asked
             return
         over = threading.Event()
 
         def keep_spinning() -> None:
+            os.sched_setaffinity(0, self.placement.server[-1:])  # this thread: to the worker's
             while not over.is_set():
+                asked.append(f"/spin/{SPIN_MS}")
                 with contextlib.suppress(OSError):
-                    probe.ask(arm.running.port, f"/spin/{SPIN_MS}")
+                    probe.ask(arm.running.port, asked[-1])
 
         threads = [threading.Thread(target=keep_spinning, daemon=True) for _ in range(2)]
         for thread in threads:
             thread.start()
         time.sleep(0.1)
         try:
-            yield
+            yield asked
         finally:
             over.set()
             for thread in threads:
-                thread.join(4 * SPIN_MS / 1000)
+                thread.join(40 * SPIN_MS / 1000)
 
-    def _judge(self, arm: Arm, load: generator.Load, called: int) -> None:
+    def _judge(self, arm: Arm, load: generator.Load, called: int, spun: int) -> None:
         row = self.row
         if load.errors:
             raise Wrong(f"errors: {load.errors}")
@@ -331,14 +345,13 @@ class CaseRunner:
             if not load.requests <= called <= load.requests + slack:
                 raise Wrong(f"not cold: {load.requests} requests, {called} calls into Python")
         elif arm.contestant.warm:
-            cold = load.classes.get("cold", {}).get("requests", 0)
-            spun = load.unanswered + (8 if arm.spinning else 0)
-            if not cold - load.unanswered <= called <= cold + spun:
+            cold = load.classes["cold"].requests if "cold" in load.classes else 0
+            if not cold - load.unanswered <= called <= cold + load.unanswered + spun:
                 raise Wrong(f"not warm: {called} calls into Python, {cold} expected")
 
     def _program(self, arm: Arm) -> dict:
         """A command that measures by itself, on one of the contestants' processors."""
-        values = arm.work.values() | {"seconds": f"{self.options.seconds():g}"}
+        values = arm.work.values() | {"seconds": f"{self.rounds.seconds:g}"}
         command = contestants.command_of(arm.contestant, values, "program")
         env = machine.child_environment() | arm.work.environment
         done = subprocess.run(
@@ -346,7 +359,7 @@ class CaseRunner:
             env=env,
             capture_output=True,
             text=True,
-            timeout=60 + 4 * self.options.seconds(),
+            timeout=60 + 4 * self.rounds.seconds,
         )
         if done.returncode != 0:
             raise RuntimeError(done.stderr.strip()[-500:])
@@ -373,7 +386,7 @@ class CaseRunner:
 
     def _stampede(self, arm: Arm) -> None:
         """Each round asks for a page of its own; one call makes it."""
-        for turn in range(self.options.turns(self.row)):
+        for turn in range(self.rounds.count):
             calls = arm.calls.total()
             target = f"{self.case.route}?{time.monotonic_ns()}"
             found = stampede.measure(arm.running, target, self.row.conns)
@@ -392,35 +405,12 @@ class CaseRunner:
     def _afterwards(self, arm: Arm) -> None:
         self._check(arm, "after")
         if self.row.kind == "load" and self.options.mode != "quick":
-            arm.syscalls = self._count_syscalls(arm)
-
-    def _count_syscalls(self, arm: Arm) -> float | None:
-        """System calls a request, of the whole tree, in a run of their own; None where perf may
-        not look."""
-        pids = ",".join(map(str, arm.running.pids()))
-        if shutil.which("perf") is None:
-            return None
-        perf = subprocess.Popen(
-            ["perf", "stat", "-x,", "-e", "raw_syscalls:sys_enter", "-p", pids],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        try:
-            time.sleep(0.15)
-            load = generator.wrk(
-                arm.running.port, self.row, self.case.route, 0.3, self.placement.generator
+            arm.syscalls = syscalls.a_request(
+                arm.running.pids(),
+                lambda: generator.wrk(
+                    arm.running.port, self.row, self.case.route, 0.3, self.placement.generator
+                ),
             )
-        finally:
-            perf.send_signal(signal.SIGINT)
-            try:
-                _, text = perf.communicate(timeout=10)
-            except subprocess.TimeoutExpired:
-                perf.kill()
-                _, text = perf.communicate()
-        match = re.search(r"^(\d+),.*raw_syscalls", text, re.M)
-        return int(match[1]) / load.requests if match and load.requests else None
 
     def _result(self) -> dict:
         row = self.row
@@ -450,6 +440,7 @@ class CaseRunner:
             "pipeline": row.pipeline,
             "close": row.close,
             "rate": self.rate,
+            "rounds": dataclasses.asdict(self.rounds) | {"page_s": self.page_s},
             "goals": [dataclasses.asdict(goal) for goal in row.goals],
             "server_cpus": len(self.placement.server),
             "generator_cpus": len(self.placement.generator),

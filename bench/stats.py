@@ -74,8 +74,8 @@ def noise(values: Sequence[float]) -> float:
 
 
 def rotated(items: Sequence, turn: int) -> list:
-    """The order of round `turn`: begins one further each time, and every other time backwards,
-    so that nobody always follows the same neighbour."""
+    """The order of round `turn`: every other one is the one before backwards, and then it begins
+    one further, so that in twice as many rounds each is twice at every place."""
     n = len(items)
-    order = [items[(i + turn) % n] for i in range(n)]
+    order = [items[(i + turn // 2) % n] for i in range(n)]
     return order[::-1] if turn % 2 else order
