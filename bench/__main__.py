@@ -42,6 +42,7 @@ def parser() -> argparse.ArgumentParser:
     pair.add_argument("b", type=Path)
     generated = commands.add_parser("readme")
     generated.add_argument("directory", type=Path, nargs="?")
+    generated.add_argument("--matrix", type=Path, help="the whole matrix, to be referred to")
     commands.add_parser("store")
     commands.add_parser("profile")
     instructions = commands.add_parser("micro")
@@ -112,13 +113,13 @@ def main() -> int:
             return profile.main()
         if args.command == "micro":
             return micro.main(args.build, args.out, args.base, args.messages)
+        if args.command == "readme":
+            return readme.main(args.directory, args.matrix)
         directory = args.directory or latest()
         if directory is None:
             raise ValueError("there is no finished run in results/")
-        if args.command == "report":
-            report.write_all(Results(directory))
-            return 0
-        return readme.main(directory)
+        report.write_all(Results(directory))
+        return 0
     except ValueError as error:
         print(f"bench: {error}", file=sys.stderr)
         return 2

@@ -1,4 +1,7 @@
-"""README's bench section, made from a result directory: `make bench-readme`. Never typed."""
+"""README's bench section, made from result directories: `make bench-readme`. Never typed.
+
+What README shows, `make bench` measures, and the whole matrix as well: all of it is of one run, so
+that no two tables differ in their commit, and of the kept matrix README says where it is."""
 
 from __future__ import annotations
 
@@ -6,8 +9,8 @@ from pathlib import Path
 
 from bench.figures import figures, ratio, verdicts
 from bench.machine import ROOT
-from bench.report import cautions, count, micros, table, times
-from bench.results import Results, write
+from bench.report import cautions, count, goal_table, micros, table, times
+from bench.results import Results, whole, write
 from bench.rows import ROWS, Row
 
 BEGIN = "<!-- bench: made by `make bench-readme` -->"
@@ -25,8 +28,8 @@ def _row_of(case: dict) -> Row | None:
     return row if own and row.kind in ("load", "rate") else None
 
 
-def section(env: dict, cases: list[dict], directory: str) -> str:
-    """The text between the markers. `directory` is relative to README."""
+def _compared(cases: list[dict]) -> tuple[list[dict], list[list[str]]]:
+    """The cases of `make bench` where zq is compared with others, and a line of each other."""
     rows, shown = [], []
     for case in cases:
         row = _row_of(case)
@@ -48,20 +51,44 @@ def section(env: dict, cases: list[dict], directory: str) -> str:
                     times(ratio(found[0], other, metric)),
                 ]
             )
+    return shown, rows
+
+
+def section(env: dict, cases: list[dict], directory: str, matrix: tuple[dict, str] | None) -> str:
+    """The text between the markers. `directory` is relative to README; `matrix` is env and
+    directory of the whole matrix, where that is another run."""
+    shown, rows = _compared(cases)
     judged = [v for case in cases for v in verdicts(case)]
-    lost = [f"{v.case} ({v.goal})" for v in judged if v.held is False]
+    full = ""
+    if matrix:
+        full = (
+            f" More loads and contestants are in [{matrix[1]}]({matrix[1]}), of commit "
+            f"{matrix[0]['commit'][:12]}."
+        )
     parts = [
-        f"Measured on {env['cpu']}, {env['cores']} cores, requests a second "
-        f"(more is better), or p99 latency at a constant rate (less is better); all of it is in [{directory}]({directory}).",
+        f"Measured on {env['cpu']}, {env['cores']} cores, at commit {env['commit'][:12]}"
+        f"{' with changes' if env['dirty'] else ''}; all of it is in [{directory}]({directory})."
+        f"{full}",
         "",
         *(f"**{text}**\n" for text in cautions(shown)),
         f"![Requests a second]({directory}/throughput-{chart_of(cases)}.svg)",
         "",
+    ]
+    if judged:
+        held = sum(v.held is True for v in judged)
+        parts += [
+            f"The goals, of which {held} of {len(judged)} hold:",
+            "",
+            goal_table(judged),
+            "",
+        ]
+    parts += [
+        "Against the others: requests a second (more is better), or p99 latency at a constant rate "
+        "(less is better).",
+        "",
         table(["case", "against", "zq", "it", "zq ÷ it (interval)"], rows),
         "",
     ]
-    if lost:
-        parts += ["Goals that zq does not reach yet: " + "; ".join(lost) + ".", ""]
     return "\n".join(parts)
 
 
@@ -79,10 +106,20 @@ def replaced(text: str, made: str) -> str:
     return f"{before}{BEGIN}\n{made}{END}{after}"
 
 
-def main(directory: Path) -> int:
-    results = Results(directory.resolve())
-    readme = ROOT / "README.md"
+def main(directory: Path | None = None, matrix: Path | None = None) -> int:
+    """README's figures from `directory`, or the newest whole `make bench` or `make bench-full`;
+    and the way to `matrix`, or the newest of the latter."""
+    directory = directory or whole(("default", "full"))
+    matrix = matrix or whole(("full",))
+    if directory is None:
+        raise ValueError("there is no whole run of `make bench` in results/")
+    results, other = Results(directory.resolve()), matrix and Results(matrix.resolve())
     shown = str(results.path.relative_to(ROOT))
-    write(readme, replaced(readme.read_text(), section(results.env(), results.cases(), shown)))
-    print(f"README.md: bench section from {shown}")
+    full = None
+    if other and other.path != results.path:
+        full = other.env(), str(other.path.relative_to(ROOT))
+    readme = ROOT / "README.md"
+    made = section(results.env(), results.cases(), shown, full)
+    write(readme, replaced(readme.read_text(), made))
+    print(f"README.md: bench section from {shown}" + (f", and {full[1]}" if full else ""))
     return 0

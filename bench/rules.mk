@@ -3,7 +3,9 @@
 #   ONLY= CONTESTANTS= ROUTES= CONNS=   narrow what is measured (comma-separated)
 #   SECS= ROUNDS=                       how long, how often
 #   A= B=                               the two directories of bench-compare
-#   RESULTS=                            the directory of bench-report and bench-readme (the newest)
+#   RESULTS=                            the directory of bench-report (the newest) and bench-readme
+#                                       (the newest whole run)
+#   MATRIX=                             what bench-readme refers to (the newest of bench-full)
 #   BASE=                               what bench-micro-compare compares with (the merge base)
 #   PGO=1                               bench-micro of the profile-guided build
 #
@@ -43,7 +45,7 @@ bench-compare:
 bench-report:
 	@$(PYTHON) -m bench report $(RESULTS)
 bench-readme:
-	@$(PYTHON) -m bench readme $(RESULTS)
+	@$(PYTHON) -m bench readme $(RESULTS) $(if $(MATRIX),--matrix $(MATRIX))
 
 bench-store:
 	@$(MAKE) --no-print-directory BUILD=release PGO= $(BENCH_STORE)

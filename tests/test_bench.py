@@ -371,9 +371,9 @@ def test_compare_sees_what_exceeds_the_noise():
 
 
 def test_readme_is_replaced_between_its_markers():
-    made = readme.section(ENV, [a_case({"zq": [96, 97], "limit": [100, 101]})], "results/x")
-    text = readme.replaced(f"a\n{readme.BEGIN}\nold\n{readme.END}\nb\n", made)
-    assert text.startswith("a\n") and text.endswith("\nb\n") and "old" not in text
+    made = readme.section(ENV, [a_case({"zq": [96, 97], "limit": [100, 101]})], "results/x", None)
+    text = readme.replaced(f"a\n{readme.BEGIN}\nthe last one\n{readme.END}\nb\n", made)
+    assert text.startswith("a\n") and text.endswith("\nb\n") and "the last one" not in text
     assert "LIMIT" in text and "results/x" in text
     with pytest.raises(ValueError):
         readme.replaced("no markers", made)
@@ -383,8 +383,33 @@ def test_readme_shows_what_make_bench_measures_of_the_full_matrix():
     own = a_case({"zq": [96, 97], "limit": [100, 101], "granian": [30, 31]})
     others = [own | {"pipeline": 16, "index": 1}, own | {"conns": 1, "index": 2}]
     others += [own | {"row": "warm", "index": 3}]
-    assert readme.section(ENV, [own, *others], "x").count("| 0.96") == 1
-    assert "GRANIAN" not in readme.section(ENV, [own], "x")
+    compared = readme.section(ENV, [own, *others], "x", None).partition("Against the others")[2]
+    assert compared.count("| 0.96") == 1
+    assert "GRANIAN" not in readme.section(ENV, [own], "x", None)
+
+
+def test_readme_says_which_run_and_commit_its_figures_are_of():
+    """And where the whole matrix is, when that is another one."""
+    case = a_case({"zq": [96, 97, 98], "limit": [100, 100, 100]})
+    made = readme.section(ENV, [case], "results/new", ({"commit": "c" * 40}, "results/full"))
+    assert "at commit 000000000000; all of it is in [results/new](results/new)" in made
+    assert "in [results/full](results/full), of commit cccccccccccc." in made
+    assert "1 of 1 hold" in made and "| zq: rps ≥ 0.95 × limit | 0.97 (0.96–0.98) | held |" in made
+
+
+def test_readme_takes_the_newest_run_that_nothing_was_left_out_of(tmp_path):
+    def run(name, **options):
+        results = Results(tmp_path / name)
+        (results.path / "cases").mkdir(parents=True)
+        (results.path / "env.json").write_text(json.dumps({"options": vars(Options(**options))}))
+        results.finish()
+        return results.path
+
+    full, bench = run("2026-01-01", mode="full"), run("2026-01-02")
+    run("2026-01-03", only=("warm",)), run("2026-01-04", mode="quick")
+    newest = run("2026-01-05", conns=(1,))
+    assert whole(("full",), tmp_path) == full and whole(("default", "full"), tmp_path) == bench
+    assert latest(tmp_path) == newest and whole(("other",), tmp_path) is None
 
 
 def test_readme_has_the_markers():
