@@ -22,7 +22,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 BUILD = pathlib.Path(os.environ.get("ZQ_BUILD_DIR", ROOT / "build" / "release"))
 APPS = ROOT / "tests" / "apps"
 ZQ = BUILD / "zq"
-DEADLINE = 30.0
+DEADLINE = 60.0
 READY = re.compile(r"ready on (\S+(?:, \S+)*) \((.*)\)")
 
 

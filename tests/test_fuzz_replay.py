@@ -20,7 +20,6 @@ def inputs(tmp_path_factory):
     return directory
 
 
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize("target", TARGETS)
 def test_the_invariants_hold(inputs, target):
     places = [inputs / target, ROOT / "fuzz" / "regressions" / target]

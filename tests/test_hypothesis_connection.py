@@ -296,7 +296,7 @@ def run(examples, derandomize):
     )
 
 
-@pytest.mark.timeout(120 + 2 * SOAK)
+@pytest.mark.timeout(300 + 2 * SOAK)
 def test_a_connection(server):
     Connection.server = server
     run(400, derandomize=True)

@@ -157,7 +157,6 @@ def judge(mapped, target):
     assert (found and patterns[found[0]]) == (told["view"] if is_declared else None)
 
 
-@pytest.mark.timeout(300)
 def test_the_front_matches_what_the_framework_gives_to_the_view(mapped):
     """Each text in the place of each route's last parameter."""
     for route in {each["path"] for each in mapped.listed}:
@@ -166,7 +165,6 @@ def test_the_front_matches_what_the_framework_gives_to_the_view(mapped):
             judge(mapped, on_the_wire(before.replace("\0", "3") + text + after))
 
 
-@pytest.mark.timeout(300)
 def test_paths_of_all_kinds(mapped):
     @settings(
         max_examples=600,

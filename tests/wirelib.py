@@ -20,7 +20,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 BUILD = Path(os.environ.get("ZQ_BUILD_DIR", ROOT / "build" / "release"))
 APPS = Path(__file__).resolve().parent / "apps"
-PATIENCE = float(os.environ.get("ZQ_TEST_PATIENCE", "30"))
+PATIENCE = float(os.environ.get("ZQ_TEST_PATIENCE", "60"))
 
 (REQUEST, RESPONSE, BODY, CREDIT, WANT, CANCEL, RESET, PING, PONG, PURGE, INFO,
  ANSWER, INTERIM, ROUTE, ROUTES, SHARED, BLOCKS) = range(1, 18)  # fmt: skip
