@@ -188,6 +188,11 @@ class Client:
             response.complete = False
         return response
 
+    def reach(self, target: str, *request, **more) -> None:
+        """Sends a request, and waits until the application has it: it sends an interim response."""
+        self.send_request(target, *request, **more)
+        assert self.head().status == 103
+
     def read_content(self, response: Response) -> None:
         if response.get("transfer-encoding") == "chunked":
             assert response.get("content-length") is None

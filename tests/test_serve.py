@@ -146,11 +146,9 @@ def test_failure_in_the_middle_cuts_the_connection(basic):
 
 def test_client_that_leaves_is_seen_by_the_application(basic):
     with basic.client() as client:
-        client.send_request("/hold?fin")
-        time.sleep(0.1)
+        client.reach("/held?fin")
     with basic.client() as client:
-        client.send_request("/hold?rst")
-        time.sleep(0.1)
+        client.reach("/held?rst")
         client.reset()
     end = time.monotonic() + 20
     while time.monotonic() < end:

@@ -105,8 +105,10 @@ async def turns(scope, receive, send):
 
 
 async def stream(scope, receive, send):
-    """`parts` parts of `size` bytes, `gap` seconds apart."""
+    """`parts` parts of `size` bytes, `gap` seconds apart; the last one not before the file `until`
+    appears."""
     q = query(scope)
+    n = int(q.get("parts", 3))
     headers = [(b"x-call", str(call.get()).encode())]
     if "cc" in q:
         headers.append((b"cache-control", q["cc"].encode()))
@@ -115,7 +117,9 @@ async def stream(scope, receive, send):
     if "length" in q:
         headers.append((b"content-length", q["length"].encode()))
     await send({"type": "http.response.start", "status": 200, "headers": headers})
-    for i in range(int(q.get("parts", 3))):
+    for i in range(n):
+        while i == n - 1 and "until" in q and not os.path.exists(q["until"]):
+            await asyncio.sleep(0.01)
         await send(
             {
                 "type": "http.response.body",
@@ -143,6 +147,12 @@ async def hold(scope, receive, send):
         if message["type"] == "http.disconnect":
             closed.append(scope["query_string"].decode())
             return
+
+
+async def held(scope, receive, send):
+    """The same; an interim response says that the request has come here."""
+    await send({"type": "zq.http.response.interim", "status": 103, "headers": []})
+    await hold(scope, receive, send)
 
 
 async def show_closed(scope, receive, send):
@@ -195,6 +205,7 @@ ROUTES = {
     "/turns": turns,
     "/hint": hint,
     "/hold": hold,
+    "/held": held,
     "/closed": show_closed,
     "/fail": fail,
     "/fail-late": fail_late,
