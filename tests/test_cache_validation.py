@@ -259,6 +259,32 @@ def test_stale_if_error(basic, status):
     assert basic.get(target).get("x-turn") == "2"
 
 
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+@pytest.mark.parametrize(
+    ("condition", "status"),
+    [
+        ({"If-None-Match": '"a"'}, 304),
+        ({"If-None-Match": '"z"'}, 200),
+        ({"If-Modified-Since": "Fri, 02 Jan 2015 00:00:00 GMT"}, 304),
+        ({"If-Modified-Since": "Wed, 01 Jan 2014 00:00:00 GMT"}, 200),
+    ],
+)
+def test_stale_if_error_of_a_conditional_request(basic, method, condition, status):
+    """RFC 5861 4: "may be used to satisfy the request", by its own conditions (RFC 9111 4.3.2)."""
+    lasts = turn(
+        "Cache-Control: max-age=0, stale-if-error=60",
+        'ETag: "a"',
+        "Last-Modified: Thu, 01 Jan 2015 00:00:00 GMT",
+        body="old",
+    )
+    target = turns(lasts, turn(status=503))
+    basic.get(target)
+    response = basic.get(target, method=method, headers=condition)
+    assert (response.status, response.get("etag")) == (status, '"a"')
+    assert response.body == (b"old" if (method, status) == ("GET", 200) else b"")
+    assert "detail=stale-if-error" in status_of(response)
+
+
 def test_other_errors_are_answers(basic):
     first = turn("Cache-Control: max-age=0, stale-if-error=60", body="old")
     for status in (404, 501):

@@ -50,13 +50,13 @@ static bool may_lead(const struct zq_lookup *l)
 }
 
 /* What goes by itself, but may change what is stored: a part, which becomes one of the stored, and
- * HEAD, whose answer may freshen a stale response (RFC 9111 4.3.5). */
+ * HEAD, whose answer may freshen a stale response (RFC 9111 4.3.5), or be that one where it is an
+ * error (RFC 5861 4). */
 static bool may_store_alone(const struct zq_lookup *l)
 {
     if (!may_store(l))
         return false;
-    return l->request->is_get ? (l->traits & ZQ_REQUEST_RANGE) != 0
-                              : l->stale != NULL && !(l->traits & ZQ_REQUEST_SELECTIVE);
+    return l->request->is_get ? (l->traits & ZQ_REQUEST_RANGE) != 0 : l->stale != NULL;
 }
 
 static void writer_reset(struct zq_writer *writer)

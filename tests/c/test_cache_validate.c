@@ -412,8 +412,33 @@ static void a_head_that_says_nothing(void **state)
     assert_int_equal(rig_describe(&c, 1000).status, 404);
     rig_leave(&c);
     rig_verdict(cache, LEAD, STALE, .now_ms = 1000);
-    rig_verdict(cache, PASS, STALE, .now_ms = 1000, .method = "HEAD",
-                .fields = "if-none-match: \"a\"");
+}
+
+/* RFC 9111 4.3.5 does not ask for what HEAD was made: its own conditions go out as they came. A 304
+ * answers those alone; another 200 makes an end to what is stored. */
+static void a_conditional_head(void **state)
+{
+    static const unsigned statuses[] = {304, 200};
+    struct zq_cache *cache = *state;
+
+    store(cache, "Cache-Control: max-age=1\nETag: \"a\"", HEAD200);
+    for (size_t i = 0; i < ZQ_ARRAY_SIZE(statuses); i++) {
+        struct rig_client c = {0};
+        assert_int_equal(
+            rig_get(cache, &c, .method = "HEAD", .now_ms = 1000, .fields = "if-none-match: \"b\""),
+            ZQ_CACHE_LEAD);
+        assert_false(c.writer.whole);
+        assert_null(c.writer.etag.p);
+        assert_int_equal(
+            give_head(&c, statuses[i], "Cache-Control: max-age=60\r\nETag: \"b\"\r\n", 5), 0);
+        rig_finish(&c);
+        assert_int_equal(rig_describe(&c, 1000).status, statuses[i]);
+        rig_leave(&c);
+        if (statuses[i] == 304)
+            rig_verdict(cache, LEAD, STALE, .now_ms = 1000);
+        else
+            rig_verdict(cache, LEAD, URI_MISS, .now_ms = 1000);
+    }
 }
 
 int main(void)
@@ -432,6 +457,7 @@ int main(void)
         RIG_TEST(a_refresh_that_brings_nothing_is_not_repeated),
         cmocka_unit_test(a_head_freshens_or_invalidates),
         RIG_TEST(a_head_that_says_nothing),
+        RIG_TEST(a_conditional_head),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
