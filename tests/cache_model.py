@@ -403,7 +403,7 @@ class Cache:
             and not (newest and newest.lifetime <= newest.initial_age)
             and (newest or not credentials)
             and self.unstorable.get(other.target, now) <= now
-            and "no-cache" not in asked
+            and not {"no-cache", "only-if-cached"} & set(asked)  # 5.2.1.7
             and all(
                 selected(leader, n) == selected(other, n)
                 for n in (newest.selecting if newest else ())

@@ -149,7 +149,7 @@ static bool has_credentials(const struct zq_lookup *l)
 
 /* Only what could lead may join. To wait for a head is to bet that it will be storable: the view is
  * declared so, the key was stored before, or nothing is known of it and the request has no
- * credentials. */
+ * credentials. only-if-cached makes no bets (RFC 9111 5.2.1.7). */
 static bool join(struct zq_lookup *l, struct zq_slot *slot)
 {
     struct zq_slice hint = {0};
@@ -163,7 +163,7 @@ static bool join(struct zq_lookup *l, struct zq_slot *slot)
     if (try_join_any(l, slot, false, &hint))
         return true;
     bool bets = slot->n_variants > 0 || l->request->decorated || !has_credentials(l);
-    if (l->marked || !bets || l->asked.no_cache)
+    if (l->marked || !bets || l->asked.no_cache || l->asked.only_if_cached)
         return false;
     return try_join_any(l, slot, true, &hint);
 }

@@ -94,6 +94,25 @@ static void who_joins(void **state)
     rig_leave(&leader);
 }
 
+/* RFC 9111 5.2.1.7: "the client only wishes to obtain a stored response", or 504. One that is on
+ * its way into the store will do, one of which nothing is known yet does not. */
+static void only_if_cached_waits_for_no_head(void **state)
+{
+    const char *only = "cache-control: only-if-cached";
+    struct zq_cache *cache = *state;
+    struct rig_client leader = {0};
+
+    zq_cache_set_rules(cache, &(struct zq_cache_rules){.directives = true});
+    assert_int_equal(rig_get(cache, &leader, .now_ms = 0), ZQ_CACHE_LEAD);
+    rig_verdict(cache, JOIN, URI_MISS, .now_ms = 0);
+    rig_verdict(cache, NEVER, URI_MISS, .fields = only);
+    assert_int_equal(rig_head(&leader, .fields = RIG_FRESH), 0);
+    rig_verdict(cache, JOIN, URI_MISS, .fields = only);
+    rig_finish(&leader);
+    rig_leave(&leader);
+    rig_verdict(cache, HIT, NONE, .fields = only);
+}
+
 static void a_leader_with_a_cookie_may_be_joined(void **state)
 {
     struct zq_cache *cache = *state;
@@ -339,6 +358,7 @@ int main(void)
         RIG_TEST(a_fetch_is_joined_while_it_fills),
         RIG_TEST(a_fill_grows_stale_too),
         RIG_TEST(who_joins),
+        RIG_TEST(only_if_cached_waits_for_no_head),
         RIG_TEST(a_leader_with_a_cookie_may_be_joined),
         RIG_TEST(a_failed_fetch_fails_for_all),
         RIG_TEST(waiters_are_released_at_the_head),
