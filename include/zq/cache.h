@@ -352,8 +352,8 @@ const char *zq_purge_fault(const struct zq_purge *purge);
  * zq_cache_sweep. 0 and `*number`; ZQ_EINVAL as zq_purge_fault says; ZQ_ELIMIT when too many purges
  * by prefix, glob or path wait for the sweep (nothing was purged then). Out of memory it purges
  * more than was asked for. What a soft one made stale is so from `now_ms` on (monotonic), which
- * hard ones do not look at; where several did, from the first; but from the second where that named
- * the same before the sweep came by. */
+ * hard ones do not look at; where several did, from the first. (Where more than two named the same
+ * before the sweep came by, that is the last for what was stored between them.) */
 int zq_cache_purge(struct zq_cache *cache, const struct zq_purge *purge, int64_t now_ms,
                    uint64_t *number);
 

@@ -87,11 +87,19 @@ bool zq_purge_of_tags_since(const struct zq_entry *entry)
 
 /* ---- what they mean for an entry ---- */
 
+/* Since when something is stale that was born then. */
+static int64_t since_ms(const struct zq_purged *purged, uint64_t born)
+{
+    return purged->first > born ? purged->first_ms : purged->soft_ms;
+}
+
 /* Of the soft ones since then, all of which make it stale, the first says since when. */
 static void note(struct zq_purged *last, const struct zq_purged *more, uint64_t born)
 {
-    if (more->soft > born && (last->soft <= born || more->soft_ms < last->soft_ms))
-        last->soft_ms = more->soft_ms;
+    int64_t more_ms = since_ms(more, born);
+
+    if (more->soft > born && (last->soft <= born || more_ms < last->soft_ms))
+        last->soft_ms = more_ms;
     last->hard = more->hard > last->hard ? more->hard : last->hard;
     last->soft = more->soft > last->soft ? more->soft : last->soft;
 }
@@ -119,8 +127,9 @@ static void note_patterns(struct zq_purged *last, const struct zq_purges *purges
 static struct zq_purged last_purges(const struct zq_purges *purges, const struct zq_entry *entry,
                                     const struct zq_tags *tags)
 {
-    struct zq_purged last = purges->all;
+    struct zq_purged last = {0};
 
+    note(&last, &purges->all, entry->born);
     note_tags(&last, tags, entry->born);
     note_patterns(&last, purges, entry);
     return last;
@@ -269,12 +278,19 @@ static void take_effect(struct zq_purges *purges, uint64_t number)
     atomic_store_explicit(&purges->effective, number, memory_order_release);
 }
 
-/* Behind all that were recorded before. Purges locked. */
-static void record(struct zq_purged *last, uint64_t number, bool soft, int64_t now_ms)
+/* Behind all that were recorded before. Of more than two soft ones that the sweep has not been
+ * through with, those between the first and the last are forgotten. Purges locked. */
+static void record(const struct zq_purges *purges, struct zq_purged *last, uint64_t number,
+                   bool soft, int64_t now_ms)
 {
     if (!soft) {
         last->hard = number;
         return;
+    }
+    if (last->first <= purges->swept) {
+        bool pending = last->soft > purges->swept;
+        last->first = pending ? last->soft : number;
+        last->first_ms = pending ? last->soft_ms : now_ms;
     }
     last->soft = number;
     last->soft_ms = now_ms;
@@ -284,7 +300,7 @@ static uint64_t purge_all(struct zq_purges *purges, bool soft, int64_t now_ms)
 {
     zq_lock_take(&purges->lock);
     uint64_t number = next_number(purges);
-    record(&purges->all, number, soft, now_ms);
+    record(purges, &purges->all, number, soft, now_ms);
     take_effect(purges, number);
     zq_lock_give(&purges->lock);
     return number;
@@ -304,7 +320,7 @@ static uint64_t purge_tag(struct zq_cache *cache, const struct zq_purge *purge, 
         return purge_all(purges, purge->soft, now_ms);
     zq_lock_take(&purges->lock);
     uint64_t number = next_number(purges);
-    record(&tag->purged, number, purge->soft, now_ms);
+    record(purges, &tag->purged, number, purge->soft, now_ms);
     atomic_store_explicit(&purges->of_tags, number, memory_order_release);
     take_effect(purges, number);
     zq_lock_give(&purges->lock);
@@ -325,7 +341,7 @@ static int purge_pattern(struct zq_purges *purges, const struct zq_purge *purge,
     bool room = purges->n_patterns < ZQ_PATTERNS_MAX;
     if (room) {
         *number = pattern->number = next_number(purges);
-        record(&pattern->purged, *number, purge->soft, now_ms);
+        record(purges, &pattern->purged, *number, purge->soft, now_ms);
         zq_list_append(&purges->patterns, &pattern->node);
         purges->n_patterns++;
         take_effect(purges, *number);

@@ -9,10 +9,11 @@
 
 #include "zq/cache.h"
 
-/* The numbers of the last purges of something, 0: none; and when the soft one came. */
+/* The numbers of the last purges of something, 0: none; of soft ones also of the first that the
+ * sweep may not be done with. And when those came. */
 struct zq_purged {
-    uint64_t hard, soft;
-    int64_t soft_ms;
+    uint64_t hard, soft, first;
+    int64_t soft_ms, first_ms;
 };
 
 struct zq_tag {
