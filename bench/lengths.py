@@ -17,8 +17,9 @@ TOTAL_S = {"default": 10.5, "quick": 1.5, "full": 15.5}
 FEWEST = {"default": 7, "quick": 3, "full": 15}
 EXTRA_TOTAL_S, EXTRA_FEWEST = 3.0, 3
 """Of the loads that only the full matrix has."""
-TRIPS, LEAST_TRIPS = 8, 2
-"""A connection is answered so often in a round; at least so often, however long that takes."""
+TRIPS, LEAST_TRIPS = 12, 3
+"""A connection is answered so often in a round, if a server cost nothing; at least so often,
+however long that takes."""
 LONGEST_S = {"default": 6.0, "quick": 0.75, "full": 6.0}
 SLICE_S = 0.25
 """A slice is no shorter: it begins with connections that are new."""

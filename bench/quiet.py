@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +13,8 @@ SAMPLES = 10
 SHARE = 0.05
 """Quiet: no more than this share of the processors' time is used, over a window."""
 DEADLINE_S = 30.0
+OWN_WINDOW_S = 0.1
+"""For the contestants alone, whose CPU seconds the scheduler brings up to date at its ticks."""
 LOADAVG = Path("/proc/loadavg")
 
 
@@ -32,9 +35,12 @@ def used_share() -> float:
 
 @dataclass
 class Patience:
-    """The waits of one case. One that was in vain halves what the next may take: a machine that
-    others use costs a case no more than twice the deadline."""
+    """The waits of one case. One that was in vain because of others halves what the next may take:
+    a machine that they use costs a case no more than twice the deadline. The contestants' own work
+    is waited for each time."""
 
+    own_s: Callable[[], float]
+    """CPU seconds that the contestants have used so far."""
     deadline_s: float
 
     def wait(self) -> tuple[float, bool]:
@@ -42,6 +48,16 @@ class Patience:
         began = time.monotonic()
         while used_share() > SHARE:
             if time.monotonic() - began > self.deadline_s:
-                self.deadline_s /= 2
+                if not self._own_work(began):
+                    self.deadline_s /= 2
                 return time.monotonic() - began, False
         return time.monotonic() - began, True
+
+    def _own_work(self, began: float) -> bool:
+        """Waits for the contestants alone; whether they were still at work at the deadline."""
+        while time.monotonic() - began < DEADLINE_S:
+            before = self.own_s()
+            time.sleep(OWN_WINDOW_S)
+            if self.own_s() - before <= SHARE * OWN_WINDOW_S * (os.cpu_count() or 1):
+                return False
+        return True

@@ -78,7 +78,7 @@ class CaseRunner:
         self.rate = self.row.rate
         self.answer: tuple[int, int, str] = (0, 0, "")
         self.request_body = b"0123456789abcdef" * (self.row.body_bytes // 16)
-        self.patience = quiet.Patience(quiet.DEADLINE_S)
+        self.patience = quiet.Patience(self._used_s, quiet.DEADLINE_S)
         self.page_s = 0.0
 
     def run(self) -> dict:
@@ -225,6 +225,11 @@ class CaseRunner:
             )
             if load.errors:
                 raise Wrong(f"errors in the warm-up: {load.errors}")
+
+    def _used_s(self) -> float:
+        """CPU seconds of all contestants so far."""
+        pids = [pid for arm in self.arms if arm.running for pid in arm.running.pids()]
+        return sum(process.usage(pids).threads.values())
 
     def _maximum(self) -> float:
         """Requests a second of the contestant that the rate is a share of, at most."""
