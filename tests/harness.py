@@ -42,7 +42,9 @@ def venv_of(worker: pathlib.Path) -> pathlib.Path:
     return ROOT / "build" / "venv"
 
 
-def wait_for(condition: Callable[[], object], what: str, deadline: float = DEADLINE):
+def wait_for(
+    condition: Callable[[], object], what: str, deadline: float = DEADLINE, pause: float = 0.01
+):
     """Polls until `condition()` is true and returns its value; fails the test at the deadline."""
     end = time.monotonic() + deadline
     while True:
@@ -51,7 +53,7 @@ def wait_for(condition: Callable[[], object], what: str, deadline: float = DEADL
             return value
         if time.monotonic() > end:
             raise AssertionError(f"not within {deadline} s: {what}")
-        time.sleep(0.01)
+        time.sleep(pause)
 
 
 def resident_kib(pid: int) -> int:

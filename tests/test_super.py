@@ -448,6 +448,29 @@ def test_a_reload_and_a_stop_while_there_is_no_front(puppet):
         assert ends(server) == 0
 
 
+def test_a_stop_while_the_front_starts(puppet):
+    """It has accepted nobody, so nothing is lost."""
+    with puppet.serve("--front-threads=4") as server:
+        children = pathlib.Path(f"/proc/{server.pid}/task/{server.pid}/children")
+        worker = puppet.starts[0]["pid"]
+
+        def caught():
+            """Another front, stopped before it has all of its threads, and so before it is ready."""
+            before = set(children.read_text().split())
+            for pid in before - {str(worker)}:
+                os.kill(int(pid), signal.SIGKILL)
+            new = wait_for(lambda: set(children.read_text().split()) - before, "a front", pause=0)
+            os.kill(int(*new), signal.SIGSTOP)
+            stat = pathlib.Path("/proc", *new, "stat")
+            wait_for(lambda: stat.read_text().rpartition(")")[2].split()[0] == "T", "its rest")
+            return len(os.listdir(pathlib.Path("/proc", *new, "task"))) < 4
+
+        wait_for(caught, "a front that starts")
+        server.signal(signal.SIGTERM)
+        assert ends(server) == 0
+        assert server.log.endswith("stopped\n")
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_second_signal_ends_it_at_once(puppet, number):
     puppet.mode = "stubborn"

@@ -165,7 +165,7 @@ void super_front_drain(struct super *s)
     int64_t left = s->stop_deadline_ms ? s->stop_deadline_ms - zq_now_ms() : FOREVER_MS;
 
     if (s->front.state != FRONT_SERVING) {
-        super_front_kill(s); /* one that starts has accepted nobody */
+        super_front_kill(s);
         return;
     }
     set_state(&s->front, FRONT_DRAINING, s->stop_deadline_ms ? s->stop_deadline_ms + SLACK_MS : 0);
@@ -201,7 +201,8 @@ void super_front_on_exit(struct super *s)
 
     if (!zq_child_reap(&f->child, &ok, how, sizeof(how)))
         return;
-    ok = ok && f->state == FRONT_DRAINING;
+    /* One that was never ready has accepted nobody. */
+    ok = (ok && f->state == FRONT_DRAINING) || f->ready_ms == 0;
     set_state(f, FRONT_NONE, 0);
     unlink_workers(s);
     if (s->phase == SUPER_SERVING) {
