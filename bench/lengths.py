@@ -51,6 +51,8 @@ def rounds(row: Row, options: Options, trip: float = 0.0) -> Rounds:
     total, fewest = (TOTAL_S[mode], FEWEST[mode])
     if row.extra:
         total, fewest = EXTRA_TOTAL_S, EXTRA_FEWEST
+    elif mode != "quick":
+        total = max(total, row.total_s)
     if not options.secs:
         fewest = max(fewest, round(total / seconds))
     slices = max(1, min(row.slices, int(seconds / SLICE_S)))
