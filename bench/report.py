@@ -189,7 +189,7 @@ def _waited(cases: list[dict]) -> list[str]:
     found = [r for case in cases for r in case["records"] if "waited_s" in r]
     if not found:
         return []
-    slow = [r for r in found if r["waited_s"] > AT_ONCE_S]
+    slow = [r for r in found if r["waited_s"] > AT_ONCE_S or not r["quiet"]]
     noisy = [
         f"{case['case']} ({n})"
         for case in cases
