@@ -36,6 +36,7 @@ from cache_message import (
 HEURISTIC = {200, 203, 204, 206, 300, 301, 308, 404, 405, 410, 414, 501}  # RFC 9110 15.1
 UNDERSTOOD = HEURISTIC | {302, 303, 307, 400, 403, 451, 500, 502, 503, 504}  # README
 CONDITIONS = {"if-none-match", "if-modified-since", "range", "if-range"}
+CREDENTIALS = {"cookie", "authorization"}
 ORIGINAL = {"if-match", "if-unmodified-since"}
 ORIGIN = "http://test"
 WEEK = 7 * 24 * 3600
@@ -324,6 +325,9 @@ class Cache:
     def fetch(self, request, stored, part, application, now, background=False):
         """RFC 9111 4.3: asks for the whole, by the validators of what is stored; 3.3: or for what a
         part lacks."""
+        if background and not CREDENTIALS & {n for n, _ in stored.request.fields}:  # README
+            kept = [(n, v) for n, v in request.fields if n not in CREDENTIALS]
+            request = dataclasses.replace(request, fields=kept)
         fields = [(n, v) for n, v in request.fields if n not in CONDITIONS]
         validator = stored.validator() if stored else None
         for name, value in zip(

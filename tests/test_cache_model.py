@@ -21,7 +21,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 
 from cache_message import Response
-from cache_model import CONDITIONS, ORIGIN, RELEASED, Rules
+from cache_model import CONDITIONS, CREDENTIALS, ORIGIN, RELEASED, Rules
 from cache_plays import Application, Play, all_rules, steps
 from harness import BUILD, Client, serve
 
@@ -97,8 +97,9 @@ class Steps:
         return RELEASED if outcome[0] == "released" else None
 
     def answer(self, ask, outcome, seen):
-        _, _, whole, etag, modified, rest, condition = outcome
+        _, _, whole, anonymous, etag, modified, rest, condition = outcome
         fields = [f for f in ask.request.fields if f[0] not in CONDITIONS or whole == "0"]
+        fields = [f for f in fields if f[0] not in CREDENTIALS or anonymous == "0"]
         fields += [("if-none-match", etag)] if etag else []
         fields += [("if-modified-since", modified)] if modified else []
         fields += [("range", f"bytes={rest}-")] if rest != "0" else []

@@ -220,6 +220,25 @@ def test_stale_while_revalidate(basic, tmp_path):
     assert status_of(new).startswith("zq; hit; ttl=")
 
 
+@pytest.mark.parametrize("name", ["Cookie", "Authorization"])
+def test_who_asks_does_not_spoil_the_refresh(basic, name):
+    """A page that was made for nobody in particular is made so again: the answer to this client's
+    cookie could not be stored (RFC 9111 3.5)."""
+    target = turns(
+        turn("Cache-Control: max-age=1, stale-while-revalidate=60", body="old"),
+        turn("Cache-Control: max-age=60", body="new"),
+    )
+    basic.get(target)
+    time.sleep(2.1)
+    asked = {name: "user=1"}
+    assert basic.get(target, headers=asked).body == b"old"
+    new = wait_for(
+        lambda: (r := basic.get(target, headers=asked)).body == b"new" and r, "the refreshed page"
+    )
+    assert status_of(new).startswith("zq; hit; ttl=")
+    assert new.get(f"x-asked-{name.lower()}") is None
+
+
 def test_stale_while_revalidate_by_304(basic):
     target = turns(
         turn("Cache-Control: max-age=1, stale-while-revalidate=60", 'ETag: "a"', body="old"),

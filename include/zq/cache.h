@@ -115,6 +115,9 @@ struct zq_writer {
      * out without Range, If-Range, If-None-Match and If-Modified-Since (RFC 9111 3.3, 4.3.1), and
      * zq_answer_choose applies them to what comes. */
     bool whole;
+    /* Set by zq_cache_get, for a refresh: the stored response was made for a request without Cookie
+     * and Authorization, and so is the next one to be: it goes out without them. */
+    bool anonymous;
     /* Set by zq_cache_get, and borrowed until the head or the end: the validators of a stored
      * response, for If-None-Match and If-Modified-Since; p is NULL: none. A 304 answers them. */
     struct zq_slice etag, last_modified;

@@ -220,9 +220,9 @@ void zq_entry_freeze(struct zq_entry *entry);
 void zq_entry_lose_leader(struct zq_entry *entry);
 /* The leader's request, or NULL when nothing is known of it any more. Entry locked. */
 const struct zq_fields *zq_entry_request(const struct zq_entry *entry);
-/* Keeps the request of a fetch that no reader leads. False without room. No lock held; not shared
- * yet. */
-bool zq_entry_keep_request(struct zq_entry *entry, const struct zq_fields *request);
+/* Keeps the request of a fetch that no reader leads; `anonymous`: without its credentials. False
+ * without room. No lock held; not shared yet. */
+bool zq_entry_keep_request(struct zq_entry *entry, const struct zq_fields *request, bool anonymous);
 void zq_request_copy_free(struct zq_cache *cache, struct zq_request_copy *copy); /* or NULL */
 
 /* ---- readers (reader.c) ---- */

@@ -61,7 +61,7 @@ static bool may_store_alone(const struct zq_lookup *l)
 
 static void writer_reset(struct zq_writer *writer)
 {
-    writer->whole = writer->adoptable = false;
+    writer->whole = writer->adoptable = writer->anonymous = false;
     writer->etag = writer->last_modified = writer->if_range = (struct zq_slice){0};
     writer->rest = 0;
 }
@@ -155,6 +155,8 @@ static unsigned traits_of(const struct zq_lookup *l)
 {
     if (l->request->is_head && !l->refresh)
         return l->traits | ZQ_REQUEST_HEAD;
+    if (l->refresh && l->anonymous)
+        return l->traits & ~(unsigned)(ZQ_REQUEST_RANGE | ZQ_REQUEST_CREDENTIALS);
     return may_lead(l) || l->refresh ? l->traits & ~(unsigned)ZQ_REQUEST_RANGE : l->traits;
 }
 
@@ -176,6 +178,7 @@ static void fill_link(struct zq_lookup *l, struct fill *f, struct zq_slot *slot,
     zq_purge_begin(entry);
     writer_reset(writer);
     offer(l, entry, writer);
+    writer->anonymous = l->refresh && l->anonymous;
     if (l->refresh)
         zq_entry_open_unread(entry, writer);
     else
@@ -210,16 +213,20 @@ static int lead(struct zq_lookup *l, struct zq_writer *writer)
 }
 
 /* Fetches a successor for a stale response that was a hit, in the background; or does not, where
- * there is no room, or somebody else does by now. */
+ * there is no room, or somebody else does by now. One that was made for nobody in particular is
+ * asked for so again: what answers this client's credentials could often not be stored. */
 static void refresh(struct zq_lookup *l, struct zq_writer *writer)
 {
+    const struct zq_entry *hit = l->reader->entry;
     struct fill f;
 
-    if (fill_init(l, &f) && zq_entry_keep_request(f.entry, l->request->fields)) {
+    l->anonymous = !(hit->traits & ZQ_REQUEST_CREDENTIALS);
+    if (fill_init(l, &f) && zq_entry_keep_request(f.entry, l->request->fields, l->anonymous)) {
         zq_lock_take(&l->shard->lock);
         struct zq_slot *slot = zq_slot_find(l->shard, l->key, l->hash);
         l->refresh = false;
         l->stale = slot != NULL ? zq_look_up_variant(l, slot) : NULL;
+        l->refresh = l->refresh && l->stale == hit;
         if (l->refresh)
             fill_link(l, &f, slot, writer);
         zq_lock_give(&l->shard->lock);

@@ -3,12 +3,19 @@
 #include "cache/entry.h"
 #include "cache/store.h"
 
-static size_t copy_bytes(const struct zq_fields *fields)
+static bool is_left_out(const struct zq_field *field, bool anonymous)
 {
-    size_t bytes = sizeof(struct zq_request_copy) + fields->n * sizeof(struct zq_field);
+    return anonymous && (zq_slice_eq(field->name, ZQ_SLICE("cookie")) ||
+                         zq_slice_eq(field->name, ZQ_SLICE("authorization")));
+}
+
+static size_t copy_bytes(const struct zq_fields *fields, bool anonymous)
+{
+    size_t bytes = sizeof(struct zq_request_copy);
 
     for (size_t i = 0; i < fields->n; i++)
-        bytes += fields->v[i].name.n + fields->v[i].value.n;
+        if (!is_left_out(&fields->v[i], anonymous))
+            bytes += sizeof(struct zq_field) + fields->v[i].name.n + fields->v[i].value.n;
     return bytes;
 }
 
@@ -22,14 +29,18 @@ static struct zq_slice put(char **to, struct zq_slice s)
     return copy;
 }
 
-static void copy_init(struct zq_request_copy *copy, const struct zq_fields *fields, size_t bytes)
+static void copy_init(struct zq_request_copy *copy, const struct zq_fields *fields, bool anonymous,
+                      size_t bytes)
 {
     copy->bytes = bytes;
-    copy->fields = (struct zq_fields){.v = copy->v, .n = fields->n};
-    char *to = (char *)(copy->v + fields->n);
-    for (size_t i = 0; i < fields->n; i++) {
-        copy->v[i].name = put(&to, fields->v[i].name);
-        copy->v[i].value = put(&to, fields->v[i].value);
+    copy->fields = (struct zq_fields){.v = copy->v};
+    for (size_t i = 0; i < fields->n; i++)
+        if (!is_left_out(&fields->v[i], anonymous))
+            copy->v[copy->fields.n++] = fields->v[i];
+    char *to = (char *)(copy->v + copy->fields.n);
+    for (size_t i = 0; i < copy->fields.n; i++) {
+        copy->v[i].name = put(&to, copy->v[i].name);
+        copy->v[i].value = put(&to, copy->v[i].value);
     }
 }
 
@@ -42,7 +53,7 @@ void zq_request_copy_free(struct zq_cache *cache, struct zq_request_copy *copy)
 void zq_entry_lose_leader(struct zq_entry *entry)
 {
     const struct zq_fields *request = &entry->leader->request;
-    size_t bytes = copy_bytes(request);
+    size_t bytes = copy_bytes(request, false);
 
     ZQ_LOCK_HELD(&entry->lock);
     entry->leader = NULL;
@@ -50,16 +61,16 @@ void zq_entry_lose_leader(struct zq_entry *entry)
         return;
     entry->copy = zq_store_try_alloc(entry->cache, bytes);
     if (entry->copy != NULL)
-        copy_init(entry->copy, request, bytes);
+        copy_init(entry->copy, request, false, bytes);
 }
 
-bool zq_entry_keep_request(struct zq_entry *entry, const struct zq_fields *request)
+bool zq_entry_keep_request(struct zq_entry *entry, const struct zq_fields *request, bool anonymous)
 {
-    size_t bytes = copy_bytes(request);
+    size_t bytes = copy_bytes(request, anonymous);
 
     entry->copy = zq_store_alloc(entry->cache, bytes);
     if (entry->copy != NULL)
-        copy_init(entry->copy, request, bytes);
+        copy_init(entry->copy, request, anonymous, bytes);
     return entry->copy != NULL;
 }
 

@@ -20,6 +20,7 @@ struct zq_lookup {
     bool marked;            /* found: the key's last answer was not storable */
     bool known;             /* found: a whole response is stored under the key */
     bool refresh;           /* found: a hit that is stale, and nobody fetches another */
+    bool anonymous;         /* so it is fetched without the request's credentials */
     struct zq_entry *stale; /* found: what is no hit, but may be validated; the slot's */
     struct zq_entry *part;  /* found: a part that the request selects, and that is no hit */
     struct zq_node dropped;

@@ -10,6 +10,11 @@ static bool asks_for_less(struct zq_slice name)
            zq_slice_eq(name, ZQ_SLICE("range")) || zq_slice_eq(name, ZQ_SLICE("if-range"));
 }
 
+static bool names_the_user(struct zq_slice name)
+{
+    return zq_slice_eq(name, ZQ_SLICE("cookie")) || zq_slice_eq(name, ZQ_SLICE("authorization"));
+}
+
 static void add_field(struct zq_fields *to, struct zq_slice name, struct zq_slice value)
 {
     if (value.p != NULL)
@@ -33,18 +38,21 @@ static int ask_for_rest(struct fetch *fetch, struct zq_fields *to)
 
 static int select_fields(struct fetch *fetch, const struct zq_fields *from, struct zq_fields *to)
 {
+    const struct zq_writer *writer = &fetch->writer;
+
     *to = *from;
-    if (!fetch->writer.whole)
+    if (!writer->whole && !writer->anonymous)
         return 0;
     *to = (struct zq_fields){.v = zq_arena_alloc(&fetch->arena, (from->n + 4) * sizeof(*from->v))};
     if (to->v == NULL)
         return ZQ_ENOMEM;
     for (size_t i = 0; i < from->n; i++)
-        if (!asks_for_less(from->v[i].name))
+        if (!(writer->whole && asks_for_less(from->v[i].name)) &&
+            !(writer->anonymous && names_the_user(from->v[i].name)))
             to->v[to->n++] = from->v[i];
-    add_field(to, ZQ_SLICE("if-none-match"), fetch->writer.etag);
-    add_field(to, ZQ_SLICE("if-modified-since"), fetch->writer.last_modified);
-    return fetch->writer.rest > 0 ? ask_for_rest(fetch, to) : 0;
+    add_field(to, ZQ_SLICE("if-none-match"), writer->etag);
+    add_field(to, ZQ_SLICE("if-modified-since"), writer->last_modified);
+    return writer->rest > 0 ? ask_for_rest(fetch, to) : 0;
 }
 
 /* An unsafe method's success will invalidate what is stored for its target (RFC 9111 4.4), and the

@@ -97,7 +97,10 @@ async def turns(scope, receive, send):
     turn = turns_taken[target] = turns_taken.get(target, -1) + 1
     asked = dict(scope["headers"])
     shown = [(b"h", b"X-Turn:%d" % turn), (b"h", b"X-Method:" + scope["method"].encode())]
-    for name in (b"if-none-match", b"if-modified-since", b"range", b"if-range"):
+    for name in (
+        *(b"if-none-match", b"if-modified-since", b"range", b"if-range"),
+        *(b"cookie", b"authorization"),
+    ):
         if name in asked:
             shown.append((b"h", b"X-Asked-" + name + b":" + asked[name]))
     text = texts[min(turn, len(texts) - 1)].encode() + b"&" + urllib.parse.urlencode(shown).encode()

@@ -283,6 +283,32 @@ static void stale_while_revalidate(void **state)
     rig_leave(&second);
 }
 
+/* What was made for a request without credentials is refreshed without them (3.5: what answers
+ * these could not be stored); what was not, with those of who asks. */
+static void a_refresh_is_as_anonymous_as_what_it_replaces(void **state)
+{
+    static const char page[] = "Cache-Control: public, max-age=1, stale-while-revalidate=99";
+    static const char *const made_for[] = {NULL, "cookie: a=1", "authorization: x"};
+    (void)state;
+
+    for (size_t i = 0; i < ZQ_ARRAY_SIZE(made_for) * 2; i++) {
+        struct zq_cache *cache = zq_cache_new(RIG_SIZE);
+        struct rig_client c = {0};
+        const char *credentials = i % 2 ? "cookie: b=1" : "authorization: y";
+        rig_store(cache, RIG_ASK(.fields = made_for[i / 2]), RIG_ANSWER(.fields = page), "hello");
+        assert_int_equal(rig_get(cache, &c, .now_ms = 2000, .fields = credentials), ZQ_CACHE_HIT);
+        assert_non_null(c.writer.entry);
+        assert_true(c.writer.anonymous == (i < 2));
+        rig_leave(&c);
+        assert_int_equal(rig_head(&c, .fields = "Cache-Control: max-age=60", .now_ms = 2000), 0);
+        rig_finish(&c);
+        assert_int_equal(rig_get(cache, &c, .now_ms = 3000), ZQ_CACHE_HIT);
+        assert_true((rig_describe(&c, 3000).remaining_s > 0) == (i < 2));
+        rig_leave(&c);
+        zq_cache_free(cache);
+    }
+}
+
 static void a_refresh_that_fails_leaves_what_is_there(void **state)
 {
     struct zq_cache *cache = *state;
@@ -453,6 +479,7 @@ int main(void)
         cmocka_unit_test(stale_for_want_of_another),
         RIG_TEST(an_error_is_not_stored_over_it),
         RIG_TEST(stale_while_revalidate),
+        cmocka_unit_test(a_refresh_is_as_anonymous_as_what_it_replaces),
         RIG_TEST(a_refresh_that_fails_leaves_what_is_there),
         RIG_TEST(a_refresh_that_brings_nothing_is_not_repeated),
         cmocka_unit_test(a_head_freshens_or_invalidates),

@@ -12,8 +12,9 @@
  *   join METHOD TARGET NOW_MS NAME:VALUE…      another asks while that is fetched → joined | alone
  *   joined NOW_MS                          what became of who joined   → got … | released | failed
  *
- *   fetch FORWARD WHOLE ETAG LAST_MODIFIED REST IF_RANGE   the application is called; with these
- *                                            validators, and for what a part lacks from REST on
+ *   fetch FORWARD WHOLE ANONYMOUS ETAG LAST_MODIFIED REST IF_RANGE   the application is called;
+ *                                            with these validators, and for what a part lacks from
+ *                                            REST on
  *   hit, refresh, got STATUS AGE BODY NAME:VALUE…     what the client gets; refresh: and a fetch in
  *                                            the background is to be answered
  *
@@ -173,7 +174,8 @@ static void print_slice(struct zq_slice s)
 
 static void print_fetch(enum zq_cache_forward forward)
 {
-    printf("fetch%c%s%c%d", SEPARATOR, zq_cache_forward_word(forward), SEPARATOR, now.writer.whole);
+    printf("fetch%c%s%c%d%c%d", SEPARATOR, zq_cache_forward_word(forward), SEPARATOR,
+           now.writer.whole, SEPARATOR, now.writer.anonymous);
     print_slice(now.writer.etag);
     print_slice(now.writer.last_modified);
     printf("%c%llu", SEPARATOR, (unsigned long long)now.writer.rest);
