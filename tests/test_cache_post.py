@@ -1,6 +1,8 @@
 """Responses to POST that are stored for GET and HEAD: RFC 9110 9.3.3, "explicit freshness information
 and a Content-Location header field that has the same value as the POST's target URI"."""
 
+import re
+
 import pytest
 
 from harness import wait_for
@@ -20,13 +22,13 @@ def answered_by(server, target, response, **options):
 def test_it_answers_get_and_head(basic):
     target = page(FRESH, 'ETag: "a"', here=1, body="posted")
     a = post(basic, target)
-    assert a.get("cache-status").startswith("zq; fwd=method; stored; ttl=60")
+    assert re.match(r"zq; fwd=method; stored; ttl=(60|5\d)", a.get("cache-status"))
     assert a.body == b"posted"
     b = basic.get(target)
     assert b.get("cache-status").startswith("zq; hit; ttl=")
     assert (b.status, b.body, b.get("x-call")) == (200, b"posted", a.get("x-call"))
     assert b.get("content-location") == target
-    assert b.get("age") in ("0", "1")
+    assert int(b.get("age")) < 10
     assert answered_by(basic, target, a, method="HEAD")
     assert basic.get(target, headers={"If-None-Match": '"a"'}).status == 304
     assert basic.get(target, headers={"Range": "bytes=1-2"}).body == b"os"

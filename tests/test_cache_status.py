@@ -177,7 +177,7 @@ def test_the_key_is_a_string(level):
         }.items():
             for _ in range(2):
                 assert key_of(server.get(target, headers=fresh)) == key
-        assert "; hit; ttl=60; key=" in status_of(server.get("/a?b=c"))
+        assert re.search(r"; hit; ttl=(60|5\d); key=", status_of(server.get("/a?b=c")))
         assert key_of(server.get("/x", host="Test:80")) == "http://test/x"
         assert key_of(server.get("/x", method="POST")) == "http://test/x"
         # What a key rule leaves out is not in it.

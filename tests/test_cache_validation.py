@@ -3,6 +3,7 @@
 `/turns` answers each request for a target in another way, and shows what it was asked.
 """
 
+import re
 import time
 import urllib.parse
 
@@ -44,7 +45,8 @@ def test_a_304_freshens(basic):
     response = basic.get(target)
     assert response.status == 200
     assert response.body == b"content"
-    assert status_of(response) == "zq; fwd=stale; stored; fwd-status=304; ttl=60; detail=app"
+    status = r"zq; fwd=stale; stored; fwd-status=304; ttl=(60|5\d); detail=app"
+    assert re.fullmatch(status, status_of(response))
     assert response.get("x-asked-if-none-match") == '"a"'
     assert response.get("x-turn") == "1"
     assert response.all("x-both") == ["2", "3"]
@@ -52,7 +54,7 @@ def test_a_304_freshens(basic):
     assert response.get("content-language") == "en"
     assert response.get("content-encoding") is None
     assert response.get("content-length") == "7"
-    assert response.get("age") == "0"
+    assert int(response.get("age")) < 10
     again = basic.get(target)
     assert status_of(again).startswith("zq; hit; ttl=")
     assert again.body == b"content"

@@ -8,6 +8,7 @@ import asyncio
 import contextvars
 import json
 import os
+import pathlib
 import urllib.parse
 
 count = 0
@@ -65,10 +66,12 @@ async def echo(scope, receive, send):
 
 async def answer(scope, receive, send):
     """What the query says: status, size, body, sleep (seconds), until (a file that is to appear),
-    here (a Content-Location that is the target), and any h=Name:Value."""
+    note (a file for the number of the process), here (a Content-Location that is the target), and any h=Name:Value."""
     pairs = urllib.parse.parse_qsl(scope["query_string"].decode(), keep_blank_values=True)
     q = dict(pairs)
     asked = dict(scope["headers"])
+    if "note" in q:
+        pathlib.Path(q["note"]).write_text(str(os.getpid()))
     if "sleep" in q or b"x-sleep" in asked:
         await asyncio.sleep(float(q.get("sleep") or asked[b"x-sleep"]))
     while "until" in q and not os.path.exists(q["until"]):
