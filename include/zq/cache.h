@@ -298,6 +298,11 @@ int zq_answer_block(struct zq_buf *out, const struct zq_answer *answer, struct z
 /* Up to `max` runs of unread content (borrowed until advance or detach). `*end` is set when these
  * are the last of a complete entry. */
 int zq_reader_peek(struct zq_reader *reader, struct iovec *iov, int max, bool *end);
+/* What of a run lies in the store's memory may be sent by reference, if that was so long when it
+ * was peeked at: its pages stay as they are also when the response is gone, for as long as anything
+ * refers to them. The memory stays where it is; none in a cache of no size. */
+#define ZQ_CACHE_LENT_MIN (32u << 10)
+struct zq_slice zq_cache_memory(const struct zq_cache *cache);
 void zq_reader_advance(struct zq_reader *reader, uint64_t bytes);
 void zq_reader_detach(struct zq_reader *reader); /* no-op when detached; no notify after it */
 

@@ -46,6 +46,13 @@ static void *place_of(void *p)
     return ((struct shadow *)p - 1)->place;
 }
 
+static bool is_in(const struct zq_heap *heap, const void *p)
+{
+    (void)heap;
+    (void)p;
+    return false;
+}
+
 static void give(struct zq_heap *heap, void *p)
 {
     if (place_of(p) != NULL)
@@ -66,9 +73,14 @@ static void *place_of(void *p)
     return p;
 }
 
+static bool is_in(const struct zq_heap *heap, const void *p)
+{
+    return heap != NULL && zq_heap_has(heap, p);
+}
+
 static void give(struct zq_heap *heap, void *p)
 {
-    if (heap != NULL && zq_heap_has(heap, p))
+    if (is_in(heap, p))
         zq_heap_free(heap, p);
     else
         free(p);
@@ -103,6 +115,11 @@ size_t zq_cache_size(struct zq_heap *heap, void *p)
 void zq_cache_cut(struct zq_heap *heap, void *p, size_t bytes)
 {
     zq_heap_cut(heap, place_of(p), bytes);
+}
+
+bool zq_cache_renew(struct zq_heap *heap, void *p)
+{
+    return !is_in(heap, p) || zq_heap_renew(heap, p);
 }
 
 void zq_cache_dealloc(struct zq_heap *heap, void *p, size_t bytes)

@@ -19,6 +19,11 @@ size_t zq_cache_size(struct zq_heap *heap, void *p);
 /* Makes an allocation in the heap smaller, where it is. */
 void zq_cache_cut(struct zq_heap *heap, void *p, size_t bytes);
 
+/* Before zq_cache_dealloc of what the system may still be sending from: see zq_heap_renew. What
+ * lies outside of the heap nobody sends from, and so there is nothing to do. False: it stays as it
+ * is. */
+bool zq_cache_renew(struct zq_heap *heap, void *p);
+
 /* `bytes` as allocated; NULL is fine. `heap` may be that of a cache that it was not allocated in.
  */
 void zq_cache_dealloc(struct zq_heap *heap, void *p, size_t bytes);

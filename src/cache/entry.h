@@ -33,7 +33,8 @@ struct zq_segment {
     struct zq_segment *next;
     uint64_t start; /* the offset of its first byte in the content */
     uint32_t size;
-    bool kept; /* a struct zq_kept: the bytes lie in a chunk */
+    bool kept;        /* a struct zq_kept: the bytes lie in a chunk */
+    atomic_bool lent; /* a reader got so much of it that sockets may refer to its pages */
 };
 struct zq_kept {
     struct zq_segment segment;

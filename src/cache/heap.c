@@ -349,6 +349,21 @@ void zq_heap_free(struct zq_heap *heap, void *p)
     zq_lock_give(&heap->lock);
 }
 
+/* What a socket's queue refers to stays what it was: only the range lets go of the pages. That they
+ * are anonymous matters: of a file's large pages the system would zero a part where it is. */
+bool zq_heap_renew(struct zq_heap *heap, void *p)
+{
+    size_t bytes = zq_heap_size(heap, p);
+
+    ZQ_ASSERT(bytes % ZQ_HEAP_PAGE == 0);
+    if (madvise(p, bytes, MADV_DONTNEED) == 0)
+        return true;
+    zq_lock_take(&heap->lock);
+    heap->lost += bytes;
+    zq_lock_give(&heap->lock);
+    return false;
+}
+
 /* ---- life ---- */
 
 bool zq_heap_init(struct zq_heap *heap, uint64_t bytes)
@@ -373,7 +388,7 @@ bool zq_heap_init(struct zq_heap *heap, uint64_t bytes)
 
 void zq_heap_fini(struct zq_heap *heap)
 {
-    ZQ_ASSERT(zq_heap_used(heap) == 0 && zq_heap_live(heap) == 0);
+    ZQ_ASSERT(zq_heap_used(heap) == heap->lost && zq_heap_live(heap) == heap->lost);
     if (heap->base != NULL)
         munmap(heap->base, (size_t)heap->n_pages * ZQ_HEAP_PAGE);
     free(heap->pages);

@@ -6,6 +6,9 @@
  * blocks of 2^k pages, which join their buddies (Knowlton, 1965); a slab that is empty is free at
  * once. What is counted is what is taken: pages, those in part used as well.
  *
+ * The system may be sending from a run that is freed: its pages are in the queues of sockets until
+ * the clients have taken them. Such a run is renewed before.
+ *
  * Thread-safe: one lock, held for some tens of instructions, behind all others of the cache.
  */
 #ifndef ZQ_CACHE_HEAP_H
@@ -30,6 +33,7 @@ struct zq_heap {
     uint32_t blocks[ZQ_HEAP_ORDERS]; /* the first free block of that many pages */
     uint32_t slabs[ZQ_HEAP_CLASSES]; /* the first slab of that class with room */
     atomic_uint_least64_t used, live;
+    uint64_t lost; /* of those, what could not be renewed, and so is never free again */
 };
 
 /* Takes `bytes`, with its own tables in them, from the system. False: out of memory. */
@@ -44,6 +48,10 @@ void *zq_heap_alloc_some(struct zq_heap *heap, size_t *bytes);
 /* Makes an allocation smaller where it is, by whole pages. */
 void zq_heap_cut(struct zq_heap *heap, void *p, size_t bytes);
 void zq_heap_free(struct zq_heap *heap, void *p);
+/* Gives a run other pages, of zeros, so that whoever writes there next does not write into what is
+ * on its way. Some 10 µs for 64 KiB; not locked, as the run is still the caller's alone. False: it
+ * must neither be written to nor freed any more. */
+bool zq_heap_renew(struct zq_heap *heap, void *p);
 static inline bool zq_heap_has(const struct zq_heap *heap, const void *p)
 {
     return (uintptr_t)p - (uintptr_t)heap->base < (uint64_t)heap->n_pages * ZQ_HEAP_PAGE;

@@ -297,6 +297,15 @@ static const struct zq_segment *segment_at(const struct zq_reader *reader)
     return skip_passed(reader->segment ? reader->segment : first, reader->offset);
 }
 
+/* Readers of one response share the line: it is written to once. */
+static void note_lent(const struct zq_segment *segment)
+{
+    atomic_bool *lent = &((struct zq_segment *)(uintptr_t)segment)->lent;
+
+    if (!atomic_load_explicit(lent, memory_order_relaxed))
+        atomic_store_explicit(lent, true, memory_order_relaxed);
+}
+
 /* Up to `max` runs from `*offset`, which lies in `segment`, to `length`; moves `*offset` behind
  * them. */
 static int runs(const struct zq_segment *segment, uint64_t *offset, uint64_t length,
@@ -309,7 +318,9 @@ static int runs(const struct zq_segment *segment, uint64_t *offset, uint64_t len
         stop = stop < length ? stop : length;
         iov[n].iov_base =
             (void *)(uintptr_t)(zq_segment_data(segment) + (*offset - segment->start));
-        iov[n++].iov_len = (size_t)(stop - *offset);
+        iov[n].iov_len = (size_t)(stop - *offset);
+        if (iov[n++].iov_len >= ZQ_CACHE_LENT_MIN)
+            note_lent(segment);
         *offset = stop;
     }
     return n;

@@ -106,12 +106,22 @@ static void kept_free(struct zq_kept *kept)
     zq_cache_dealloc(NULL, kept, sizeof(*kept));
 }
 
+/* False: it cannot be had back. */
+static bool take_back(struct zq_cache *cache, struct zq_segment *segment)
+{
+    bool lent = atomic_load_explicit(&segment->lent, memory_order_relaxed);
+
+    return !lent || cache == NULL || zq_cache_renew(&cache->heap, segment);
+}
+
 static void segment_free(struct zq_cache *cache, struct zq_segment *segment)
 {
+    size_t bytes = segment_bytes(segment->size);
+
     if (segment->kept)
         kept_free(ZQ_CONTAINER(segment, struct zq_kept, segment));
-    else
-        zq_store_free(cache, segment, segment_bytes(segment->size));
+    else if (take_back(cache, segment))
+        zq_store_free(cache, segment, bytes);
 }
 
 void zq_segments_free(struct zq_cache *cache, struct zq_segment *first)

@@ -24,6 +24,7 @@ int front_thread_init(struct front *front, unsigned index)
     thread->server = zq_http_server_new(thread->loop, front->config, &serve_handler, thread);
     if (thread->server == NULL)
         return ZQ_ENOMEM;
+    zq_http_lend(thread->server, zq_cache_memory(front->cache), ZQ_CACHE_LENT_MIN);
     if (front->config->limit_connections > 0)
         zq_http_share_places(thread->server, &front->placed);
     return 0;

@@ -142,6 +142,7 @@ struct zq_http_exchange {
     uint64_t gone_progress;
 };
 
+struct zq_lend;
 struct zq_http_server {
     unsigned magic;
     struct zq_loop *loop;
@@ -153,7 +154,8 @@ struct zq_http_server {
     atomic_size_t *taken; /* places, by several servers' connections; NULL: no limit */
     struct zq_http_exchange *free_exchanges;
     size_t n_free;
-    char *scratch; /* of ZQ_SCRATCH_SIZE: where every read goes first */
+    char *scratch;        /* of ZQ_SCRATCH_SIZE: where every read goes first */
+    struct zq_lend *lend; /* NULL: all content is copied */
     bool draining;
     void (*on_empty)(struct zq_http_server *server);
 };
@@ -265,6 +267,15 @@ size_t zq_body_discard(struct zq_conn *conn, struct zq_slice input); /* in DISCA
 bool zq_body_wants_read(const struct zq_http_exchange *ex);
 /* Could the rest of the body be dropped, to keep the connection? */
 bool zq_body_is_droppable(const struct zq_http_exchange *ex);
+
+/* ---- transmit.c ---- */
+
+/* Sends `bytes` in `n` places, at most 64. Those whose bit is set in `lent` go by reference.
+ * Returns the bytes sent: less than all when the socket is full, or broken. */
+size_t zq_transmit(struct zq_conn *conn, struct iovec *v, int n, size_t bytes, uint64_t lent);
+/* Is that content that may go by reference? */
+bool zq_may_lend(const struct zq_http_server *server, const void *p, size_t n);
+void zq_lend_free(struct zq_lend *lend); /* NULL is fine */
 
 /* ---- respond.c ---- */
 

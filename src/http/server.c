@@ -53,6 +53,7 @@ void zq_http_server_free(struct zq_http_server *server)
     }
     server->magic = 0;
     free(server->scratch);
+    zq_lend_free(server->lend);
     free(server);
 }
 

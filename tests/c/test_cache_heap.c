@@ -9,6 +9,11 @@
 
 #include <cmocka.h>
 
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
 #define MIB ((size_t)1 << 20)
 
 static uint32_t dice(uint64_t *seed, uint32_t n)
@@ -193,6 +198,94 @@ static void what_is_cut_off_is_free(void **state)
     zq_heap_fini(&heap);
 }
 
+/* ---- pages that others refer to ---- */
+
+enum { LENT = 16 * ZQ_HEAP_PAGE };
+
+/* A run of that byte, and a pipe with its pages. */
+static char *lend(struct zq_heap *heap, int byte, int ends[2])
+{
+    struct iovec v = {zq_heap_alloc(heap, LENT), LENT};
+
+    assert_non_null(v.iov_base);
+    memset(v.iov_base, byte, LENT);
+    assert_int_equal(pipe(ends), 0);
+    assert_int_equal(vmsplice(ends[1], &v, 1, SPLICE_F_NONBLOCK), LENT);
+    return v.iov_base;
+}
+
+/* Is all that the pipe has that byte? */
+static bool has_all(int ends[2], int byte)
+{
+    static char got[LENT], wanted[LENT];
+
+    memset(wanted, byte, LENT);
+    assert_int_equal(read(ends[0], got, LENT), LENT);
+    close(ends[0]);
+    close(ends[1]);
+    return memcmp(got, wanted, LENT) == 0;
+}
+
+/* `huge`: where the system has such pages, of which the run is a part. */
+static void expect_renewed(bool huge)
+{
+    struct zq_heap heap;
+    int ends[2];
+
+    assert_true(zq_heap_init(&heap, 8 * MIB));
+    if (huge)
+        madvise(heap.base, (size_t)heap.n_pages * ZQ_HEAP_PAGE, MADV_HUGEPAGE);
+    fill(&heap, MIB);
+    char *run = lend(&heap, 'a', ends);
+    memset(run, 'b', LENT); /* so it is by reference, and this is what must not be */
+    if (!has_all(ends, 'b'))
+        skip();
+    zq_heap_free(&heap, run);
+    run = lend(&heap, 'c', ends);
+    assert_true(zq_heap_renew(&heap, run));
+    for (size_t i = 0; i < LENT; i++)
+        assert_int_equal(run[i], 0);
+    zq_heap_free(&heap, run);
+    fill(&heap, LENT); /* writes to all there is */
+    assert_true(has_all(ends, 'c'));
+    assert_int_equal(zq_heap_used(&heap), 0);
+    zq_heap_fini(&heap);
+}
+
+static void what_was_renewed_is_not_written_to(void **state)
+{
+    (void)state;
+    expect_renewed(false);
+    expect_renewed(true);
+}
+
+/* Locked pages are not let go of. Then the run is nobody's, for good. */
+static void what_cannot_be_renewed_stays(void **state)
+{
+    struct zq_heap heap;
+    int ends[2];
+
+    (void)state;
+    assert_true(zq_heap_init(&heap, MIB));
+    /* The sanitizers' mlock locks nothing. */
+    if (syscall(SYS_mlock, heap.base, (size_t)heap.n_pages * ZQ_HEAP_PAGE) != 0) {
+        zq_heap_fini(&heap);
+        skip();
+    }
+    char *run = lend(&heap, 'a', ends);
+    assert_false(zq_heap_renew(&heap, run));
+    assert_int_equal(zq_heap_used(&heap), LENT);
+    for (void *p; (p = zq_heap_alloc(&heap, ZQ_HEAP_PAGE)) != NULL;) {
+        memset(p, 'b', ZQ_HEAP_PAGE);
+        assert_false((char *)p >= run && (char *)p < run + LENT);
+    }
+    assert_true(has_all(ends, 'a'));
+    for (char *p = heap.base; zq_heap_used(&heap) > LENT; p += ZQ_HEAP_PAGE)
+        if (p < run || p >= run + LENT)
+            zq_heap_free(&heap, p);
+    zq_heap_fini(&heap);
+}
+
 /* ---- against a model: what is allocated, and what was written to it ---- */
 
 enum { SLOTS = 3000, STEPS = 200000 };
@@ -350,6 +443,8 @@ int main(void)
         cmocka_unit_test(some_is_what_there_is),
         cmocka_unit_test(a_larger_piece_serves),
         cmocka_unit_test(what_is_cut_off_is_free),
+        cmocka_unit_test(what_was_renewed_is_not_written_to),
+        cmocka_unit_test(what_cannot_be_renewed_stays),
         cmocka_unit_test(any_order),
         cmocka_unit_test(from_several_threads),
     };
