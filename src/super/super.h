@@ -110,7 +110,7 @@ struct super {
     struct front_child front;
 };
 
-#define SLACK_MS 500       /* between a deadline that a child knows and its SIGKILL */
+#define SLACK_MS 2000      /* between a deadline that a child knows and its SIGKILL */
 #define STOP_LEAST_MS 2000 /* for a lifespan shutdown, even when the deadline has passed */
 #define ABORT_MS 2000      /* for faulthandler to write the stack of a worker that hangs */
 #define LOST_MS 2000       /* for a child that has closed its control channel to end */
