@@ -280,6 +280,16 @@ def test_stale_if_error(basic, status):
     assert basic.get(target).get("x-turn") == "2"
 
 
+def test_a_304_that_forbids_storing_is_no_error(basic):
+    """RFC 9211 2.3: fwd-status is what the application answered; nothing stood in for it."""
+    target = turns(turn(*STALE, body="old"), turn("Cache-Control: no-store", status=304))
+    basic.get(target)
+    response = basic.get(target)
+    assert (response.status, response.body) == (200, b"old")
+    assert "fwd-status=304" in status_of(response)
+    assert "stale-if-error" not in status_of(response)
+
+
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 @pytest.mark.parametrize(
     ("condition", "status"),

@@ -275,7 +275,8 @@ struct zq_entry_info {
     int64_t content_length; /* as announced, or as it turned out; -1 while not known */
     bool close;       /* the application said so, which is for the connection of its own request */
     bool stored;      /* it is in the store, or will be when it is complete */
-    bool had_content; /* the content was stored before: validated, or stale for an error */
+    bool had_content; /* the content was stored before: validated, or */
+    bool stands_in;   /* stale, for an error */
     int64_t age_s;    /* current age (RFC 9111 4.2.3) at `now_ms` */
     int64_t remaining_s; /* of freshness; negative when stale */
 };

@@ -19,6 +19,7 @@ struct arrival {
     bool fits;         /* the head is in the store */
     bool again;        /* it is of no use to anybody: all ask again */
     bool may_be_coded; /* in a content coding, if it is stored */
+    bool stands_in;    /* it is the stored response, for want of another */
     bool varied;       /* so a line was added to the block: */
     struct zq_buf block;
     struct zq_entry *content; /* whose content it has; NULL: its own */
@@ -188,6 +189,7 @@ static void publish(struct zq_entry *entry, const struct arrival *a)
     entry->freshness = a->freshness;
     entry->retained = a->retained;
     entry->varied = a->varied;
+    entry->stands_in = a->stands_in;
     entry->may_be_coded = a->may_be_coded;
     entry->state = ZQ_ENTRY_FILLING;
     entry->base = a->content;
@@ -262,7 +264,7 @@ static int arrive_stale(struct zq_entry *entry, struct arrival *a)
     };
     a->freshness = zq_entry_freshness(stored);
     a->verdict = ZQ_POLICY_STALE;
-    a->shareable = true;
+    a->shareable = a->stands_in = true;
     if (vary.n > 0 && zq_buf_append(&a->vary, vary.p, vary.n) < 0)
         return ZQ_ENOMEM;
     int error = copy_head(entry, a);

@@ -85,6 +85,7 @@ struct zq_entry {
     bool close : 1, no_content : 1;
     bool may_be_coded : 1; /* in a content coding */
     bool varied : 1;       /* the block's last line is not the application's */
+    bool stands_in : 1;    /* it is a stored response, for want of another */
     bool retained, overrun;
     uint32_t withheld_n, vary_n, hidden_n;
     /* The head, in one allocation: a struct zq_coded where it may be coded, the block, field lines

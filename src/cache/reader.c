@@ -266,6 +266,7 @@ void zq_entry_describe(const struct zq_reader *reader, int64_t now_ms, struct zq
         .close = entry->close && reader->leads,
         .stored = entry->retained,
         .had_content = entry->base != NULL,
+        .stands_in = entry->stands_in,
         .age_s = zq_freshness_age_ms(&entry->freshness, now_ms) / 1000,
         .remaining_s = zq_entry_remaining_s(entry, now_ms),
     };

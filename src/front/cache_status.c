@@ -25,7 +25,7 @@ struct zq_slice cache_status(enum zq_cache_verdict verdict, enum zq_cache_forwar
 
     if (verdict == ZQ_CACHE_HIT)
         return hit(info, out);
-    bool for_error = timed && info->had_content && !info->stored && info->remaining_s <= 0;
+    bool for_error = timed && info->stands_in;
     char *to = zq_put_text(zq_put(out, ZQ_SLICE("zq; fwd=")), zq_cache_forward_word(forward));
     if (timed && info->stored)
         to = zq_put(to, ZQ_SLICE("; stored"));
