@@ -204,7 +204,9 @@ def fill_some(server, i):
             assert len(client.request(page(f"some.{i}.{k}", MIB, noise=1)).body) == MIB
 
 
-@pytest.mark.skipif(BUILD.name != "release", reason="debug builds write to what is freed")
+@pytest.mark.skipif(
+    not BUILD.name.startswith("release"), reason="debug builds write to what is freed"
+)
 def test_purged_memory_comes_back(tmp_path):
     admin = str(tmp_path / "admin.sock")
     with serve("compressible:app", "--cache-size=32MiB", f"--admin-uds={admin}") as server:
