@@ -247,7 +247,12 @@ static void on_request(struct zq_http_server *server, struct zq_exchange *exchan
 /* Released from another's fetch: this request goes by itself, and not one behind the other. */
 static void go_alone(struct serving *s)
 {
+    struct fetch *fetch = s->fetch;
+
+    s->fetch = NULL;
     zq_reader_detach(&s->reader);
+    if (fetch != NULL) /* the fetch that this request led, and that is of no use to it */
+        fetch_leave(fetch);
     decide(s, false);
 }
 
