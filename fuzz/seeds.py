@@ -123,6 +123,16 @@ def wire():
     shared = frame(16, 9, struct.pack("=II", 3, 1 << 16)) + frame(16, 9, b"\0\0\0\0\1\0\0\0", 1)
     yield b"\1" + frame(2, 9, response) + shared + frame(17, 0)
     yield b"\0" + shared + frame(17, 0) + frame(16, 9, bytes(8))
+    offer = frame(18, 9, struct.pack("=I", 1 << 20))
+    yield (
+        b"\1"
+        + frame(2, 9, response)
+        + offer
+        + frame(21, 9, b"\0\0\1\0")
+        + frame(21, 9, bytes(4), 1)
+    )
+    yield b"\0" + frame(19, 9) + frame(20, 9) + offer
+    yield b"\1" + frame(18, 9, bytes(4))
 
 
 def conformance():

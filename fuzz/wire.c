@@ -104,7 +104,10 @@ static int again_number(const struct zq_wire_frame *frame, struct zq_buf *out)
     int rc = zq_wire_decode_number(frame, &number);
     if (rc != 0)
         return rc;
-    FUZZ_CHECK(zq_wire_encode_number(out, frame->type, frame->stream, number) == 0);
+    if (frame->type == ZQ_WIRE_RETURNED)
+        FUZZ_CHECK(zq_wire_encode_returned(out, frame->stream, number, frame->flags) == 0);
+    else
+        FUZZ_CHECK(zq_wire_encode_number(out, frame->type, frame->stream, number) == 0);
     return 0;
 }
 
@@ -170,6 +173,8 @@ static int again(const struct zq_wire_frame *frame, struct zq_arena *arena, stru
     case ZQ_WIRE_PONG:
     case ZQ_WIRE_INFO:
     case ZQ_WIRE_ROUTES:
+    case ZQ_WIRE_OFFER:
+    case ZQ_WIRE_RETURNED:
         return again_number(frame, out);
     case ZQ_WIRE_SHARED:
         return again_shared(frame, out);

@@ -23,10 +23,11 @@ APPS = Path(__file__).resolve().parent / "apps"
 PATIENCE = float(os.environ.get("ZQ_TEST_PATIENCE", "60"))
 
 (REQUEST, RESPONSE, BODY, CREDIT, WANT, CANCEL, RESET, PING, PONG, PURGE, INFO,
- ANSWER, INTERIM, ROUTE, ROUTES, SHARED, BLOCKS) = range(1, 18)  # fmt: skip
+ ANSWER, INTERIM, ROUTE, ROUTES, SHARED, BLOCKS, OFFER, LEND, KEEP,
+ RETURNED) = range(1, 22)  # fmt: skip
 NAMES = (
     "NONE REQUEST RESPONSE BODY CREDIT WANT CANCEL RESET PING PONG PURGE INFO ANSWER INTERIM ROUTE"
-    " ROUTES SHARED BLOCKS"
+    " ROUTES SHARED BLOCKS OFFER LEND KEEP RETURNED"
 ).split()
 END = 1
 PAYLOAD_MAX = 1 << 20
@@ -210,6 +211,7 @@ class Link:
         self.sock = sock
         self.memory = memory
         self.answers_blocks = True
+        self.keeps_offers = True
         self.sock.setblocking(False)
         self.buffer = b""
         self.frames = []
@@ -251,6 +253,8 @@ class Link:
         """What a worker declares comes first, and only there."""
         if got.kind == BLOCKS and self.answers_blocks:
             self.send(frame(BLOCKS))
+        elif got.kind == OFFER and self.keeps_offers:
+            self.send(frame(KEEP, got.stream))
         elif self.declared:
             assert got.kind not in (ROUTE, ROUTES), got
             self.frames.append(got)
@@ -318,6 +322,12 @@ class Stream:
 
     def credit(self, number):
         self.link.send(number_frame(CREDIT, self.id, number))
+
+    def lend(self, *sockets):
+        """LEND, with copies of these."""
+        fds = array.array("i", [each.fileno() for each in sockets])
+        rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, fds)] if sockets else []
+        self.link.sock.sendmsg([frame(LEND, self.id)], rights)
 
     def cancel(self):
         self.link.send(frame(CANCEL, self.id))

@@ -307,6 +307,15 @@ struct zq_slice zq_cache_memory(const struct zq_cache *cache);
 void zq_reader_advance(struct zq_reader *reader, uint64_t bytes);
 void zq_reader_detach(struct zq_reader *reader); /* no-op when detached; no notify after it */
 
+/* ---- content that takes another way ---- */
+
+/* Is the response for this reader alone, in no store, and what was appended passed? Then nobody
+ * will join it either, and content may get to the reader's client by another way. For the writer
+ * and the reader of one thread. */
+bool zq_reader_is_only(const struct zq_reader *reader, const struct zq_writer *writer);
+/* The next `bytes` of content did that. For such a reader; no more than was announced. */
+void zq_reader_bypass(struct zq_reader *reader, struct zq_writer *writer, uint64_t bytes);
+
 /* ---- responses in no store ---- */
 
 /* A response that is complete from the start, and kept by whoever made it, until zq_held_free: not

@@ -184,6 +184,15 @@ size_t zq_exchange_start(struct zq_exchange *exchange, const struct zq_response_
  * on_done may be called before this returns. */
 size_t zq_exchange_write(struct zq_exchange *exchange, const struct iovec *body, int n, bool end);
 
+/* The client's socket, borrowed, for another process to write the next `bytes` of content to; -1
+ * where that is not possible: the response has no Content-Length that leaves room for so many, or
+ * something waits to be written. Until zq_exchange_returned says what became of it nothing may be
+ * written here; a connection that ends meanwhile is shut down for all who have its socket. */
+int zq_exchange_lend_socket(struct zq_exchange *exchange, uint64_t bytes);
+/* So much content has been written to the socket by the other. `full`: there is more, which it did
+ * not take; then on_writable comes when it does. No-op when nothing makes a difference any more. */
+void zq_exchange_returned(struct zq_exchange *exchange, uint64_t bytes, bool full);
+
 /* Answers with a short text/plain explanation that names the status; `retry_after_s` > 0 adds
  * Retry-After. For when nothing was started. `cache_status` as above. The connection goes on by the
  * same rules as behind any other response. on_done may be called before this returns. */

@@ -22,14 +22,16 @@
  *                                         INTERIM  a head of 1xx, before RESPONSE
  *                                         ROUTE    one route that the application declares
  *                                         ROUTES   u32: that were all, so many
+ *   LEND     the client's socket          OFFER    u32: so many bytes could go to it directly
+ *   KEEP     no socket                    RETURNED u32: so many have gone there
  *
  * Streams: the front picks numbers, never 0 (which PING, PURGE, INFO, BLOCKS, their answers, ROUTE
  * and ROUTES have) and never one that is open. The request side ends with END on REQUEST, BODY or
- * SHARED, the response side with END on RESPONSE, BODY or SHARED, or with RESET. A stream is over
- * for both when the response side has ended: the front sends nothing more on it, and the worker
- * ignores what was already on its way (BODY, SHARED, CREDIT and CANCEL for a stream that it does
- * not know). After CANCEL the worker closes the stream at once by RESET (unless its END crossed
- * it), so for the front every frame of an unknown stream is a protocol violation.
+ * SHARED, the response side with END on RESPONSE, BODY, SHARED or RETURNED, or with RESET. A stream
+ * is over for both when the response side has ended: the front sends nothing more on it, and the
+ * worker ignores what was already on its way (BODY, SHARED, CREDIT, CANCEL, LEND and KEEP for a
+ * stream that it does not know). After CANCEL the worker closes the stream at once by RESET (unless
+ * its END crossed it), so for the front every frame of an unknown stream is a protocol violation.
  *
  * Credit: each side may send ZQ_WIRE_…_WINDOW body bytes of a stream at first (those in REQUEST
  * and RESPONSE frames count), and then what CREDIT frames add. Sending more is a violation.
@@ -40,6 +42,16 @@
  * BODY; a worker may, too, or ask BLOCKS. The front answers that when it has read it and keeps, of
  * the blocks named in front of it, at most three quarters of all. The worker asks again only behind
  * the answer.
+ *
+ * OFFER, behind RESPONSE: the next bytes of the body are so many and long, and nothing of it comes
+ * until they have left. A front where one client alone wants them, for whom they go out as they
+ * are, answers LEND, any other KEEP; behind KEEP they come as usual, under credit. LEND's message
+ * carries one descriptor (SCM_RIGHTS), which is the worker's: a copy of the client's socket, to
+ * write as much to as it takes at once, and to be closed before RETURNED says how much that was.
+ * It is less than was offered where the client is slow or has left; then the front answers again by
+ * LEND, once the socket takes more, or KEEP, for what is left. Meanwhile the front writes nothing
+ * there, and should the connection end first it shuts the socket down, so that the copy is of no
+ * use. Credit has no say in what goes that way. END is on the RETURNED of the body's last byte.
  *
  * PURGE and INFO carry a number that ANSWER repeats. A worker asks the next when it has read the
  * answer; the purge is effective when the answer is written.
@@ -62,7 +74,9 @@
 #define ZQ_WIRE_RESPONSE_WINDOW (512u << 10)
 #define ZQ_WIRE_SHARED_LEAST (16u << 10) /* shorter parts are cheaper in a frame */
 #define ZQ_WIRE_CREDIT_MAX (1u << 30)    /* a stream's credit never exceeds this */
-#define ZQ_WIRE_PURGE_TEXT_MAX 8192      /* bytes that name what is purged */
+#define ZQ_WIRE_OFFER_LEAST (256u << 10) /* shorter parts are not worth the questions */
+#define ZQ_WIRE_OFFER_MAX (1u << 30)
+#define ZQ_WIRE_PURGE_TEXT_MAX 8192 /* bytes that name what is purged */
 #define ZQ_WIRE_ANSWER_TEXT_MAX 4096
 #define ZQ_WIRE_INTERIM_MAX (16u << 10)      /* payload bytes of an INTERIM */
 #define ZQ_WIRE_INTERIMS_MAX 16              /* INTERIM frames of one stream */
@@ -89,7 +103,11 @@
     X(ROUTE, 0, 1, 0, 24)                                                                          \
     X(ROUTES, 0, 1, 0, 4)                                                                          \
     X(SHARED, 1, 1, 1, 8)                                                                          \
-    X(BLOCKS, 1, 1, 0, 0)
+    X(BLOCKS, 1, 1, 0, 0)                                                                          \
+    X(OFFER, 0, 1, 1, 4)                                                                           \
+    X(LEND, 1, 0, 1, 0)                                                                            \
+    X(KEEP, 1, 0, 1, 0)                                                                            \
+    X(RETURNED, 0, 1, 1, 4)
 
 enum zq_wire_type {
     ZQ_WIRE_NONE,
@@ -177,8 +195,8 @@ int zq_wire_decode_shared(struct zq_slice payload, struct zq_wire_shared *out);
 /* Its lists come from `arena`, too. The pattern has no fault, the methods are tokens, and only a
  * STATIC route has a response. */
 int zq_wire_decode_route(struct zq_slice payload, struct zq_arena *arena, struct zq_route *out);
-/* The number in CREDIT, PING, PONG, INFO and ROUTES. A CREDIT of 0 or past ZQ_WIRE_CREDIT_MAX is
- * ZQ_EPROTO. */
+/* The number in CREDIT, PING, PONG, INFO, ROUTES, OFFER and RETURNED. A CREDIT or OFFER of 0 or
+ * past its maximum is ZQ_EPROTO. */
 int zq_wire_decode_number(const struct zq_wire_frame *frame, uint32_t *out);
 
 /* Each appends one whole frame, or nothing and ZQ_ENOMEM, or ZQ_ELIMIT if it would pass
@@ -194,13 +212,14 @@ int zq_wire_encode_body(struct zq_buf *out, uint32_t stream, struct zq_slice bod
 int zq_wire_encode_shared(struct zq_buf *out, uint32_t stream, struct zq_wire_shared shared,
                           unsigned flags);
 int zq_wire_encode_number(struct zq_buf *out, enum zq_wire_type type, uint32_t stream,
-                          uint32_t number); /* CREDIT, PING, PONG, INFO, ROUTES */
+                          uint32_t number); /* CREDIT, PING, PONG, INFO, ROUTES, OFFER */
+int zq_wire_encode_returned(struct zq_buf *out, uint32_t stream, uint32_t bytes, unsigned flags);
 int zq_wire_encode_purge(struct zq_buf *out, const struct zq_wire_purge *purge);
 int zq_wire_encode_answer(struct zq_buf *out, const struct zq_wire_answer *answer);
 /* ZQ_EINVAL for what the decoder would refuse. */
 int zq_wire_encode_route(struct zq_buf *out, const struct zq_route *route);
 int zq_wire_encode_signal(struct zq_buf *out, enum zq_wire_type type, uint32_t stream,
-                          unsigned flags); /* WANT, CANCEL, RESET, BLOCKS */
+                          unsigned flags); /* WANT, CANCEL, RESET, BLOCKS, LEND, KEEP */
 /* The same, without the bytes of the body, which the caller sends behind what was appended. */
 int zq_wire_encode_response_head(struct zq_buf *out, uint32_t stream,
                                  const struct zq_wire_response *response, unsigned flags);

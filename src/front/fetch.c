@@ -263,7 +263,7 @@ void fetch_body(struct fetch *fetch, struct zq_slice data, bool end)
 
 /* The time between two parts of the body; a worker that may not send for lack of credit is not
  * late. */
-static void expect_more(struct fetch *fetch)
+void fetch_expect_more(struct fetch *fetch)
 {
     int64_t limit = fetch->thread->front->config->timeout_response_idle;
 
@@ -304,7 +304,18 @@ static void grant(struct fetch *fetch)
     link_flush_later(fetch->link);
 }
 
-/* Appends content, which lies in `chunk`; past the end of the stream the fetch is over and gone. */
+/* Some more of the content has come; past the end of the stream the fetch is over and gone. */
+static void go_on(struct fetch *fetch, const struct zq_wire_frame *frame)
+{
+    if (frame->flags & ZQ_WIRE_END) {
+        fetch_complete(fetch);
+        return;
+    }
+    fetch_expect_more(fetch);
+    grant(fetch);
+}
+
+/* Appends content, which lies in `chunk`. */
 static int take_content(struct fetch *fetch, const struct zq_wire_frame *frame,
                         struct zq_slice data, struct zq_chunk *chunk)
 {
@@ -315,13 +326,24 @@ static int take_content(struct fetch *fetch, const struct zq_wire_frame *frame,
         fetch_fail(fetch, 503);
         return 0;
     }
-    if (frame->flags & ZQ_WIRE_END) {
-        fetch_complete(fetch);
-        return 0;
-    }
-    expect_more(fetch);
-    grant(fetch);
+    go_on(fetch, frame);
     return 0;
+}
+
+static int on_body(struct fetch *fetch, const struct zq_wire_frame *frame, struct zq_chunk *chunk)
+{
+    if (fetch->state != FETCH_OPEN || fetch->lend.state != LEND_NONE)
+        return ZQ_EPROTO;
+    return take_content(fetch, frame, frame->payload, chunk);
+}
+
+static int on_returned(struct fetch *fetch, const struct zq_wire_frame *frame)
+{
+    int error = lend_returned(fetch, frame);
+
+    if (error == 0)
+        go_on(fetch, frame);
+    return error;
 }
 
 static int on_response(struct fetch *fetch, const struct zq_wire_frame *frame,
@@ -366,8 +388,11 @@ static int on_frame(struct fetch *fetch, const struct zq_wire_frame *frame, stru
     case ZQ_WIRE_INTERIM:
         return interim_pass(fetch, frame);
     case ZQ_WIRE_BODY:
-        return fetch->state == FETCH_OPEN ? take_content(fetch, frame, frame->payload, chunk)
-                                          : ZQ_EPROTO;
+        return on_body(fetch, frame, chunk);
+    case ZQ_WIRE_OFFER:
+        return lend_offered(fetch, frame);
+    case ZQ_WIRE_RETURNED:
+        return on_returned(fetch, frame);
     case ZQ_WIRE_CREDIT:
         return on_credit(fetch, frame);
     case ZQ_WIRE_WANT:
@@ -442,6 +467,7 @@ void fetch_leave(struct fetch *fetch)
 {
     ZQ_CHECK(fetch, FETCH_MAGIC);
     fetch->exchange = NULL;
+    lend_left(fetch);
     give_up_if_abandoned(fetch);
 }
 
@@ -449,8 +475,10 @@ static void on_timeout(struct zq_timer *timer)
 {
     struct fetch *fetch = ZQ_CONTAINER(timer, struct fetch, timer);
 
-    if (fetch->state == FETCH_OPEN && fetch->credit == 0)
-        expect_more(fetch);
+    bool waits = fetch->credit == 0 || fetch->lend.state == LEND_FULL; /* for its client */
+
+    if (fetch->state == FETCH_OPEN && waits)
+        fetch_expect_more(fetch);
     else
         fetch_fail(fetch, 504);
 }

@@ -12,6 +12,7 @@
 #ifndef ZQ_FRONT_FETCH_H
 #define ZQ_FRONT_FETCH_H
 
+#include "front/lend.h"
 #include "front/link.h"
 #include "front/routes.h"
 
@@ -34,6 +35,7 @@ struct fetch {
     unsigned attempts; /* workers it was sent to */
     unsigned interims; /* responses of 1xx that the last of them sent */
     uint32_t credit;   /* response bytes that the worker may still send */
+    struct lend lend;  /* those that it may send by itself */
     uint64_t want;     /* request bytes that the worker may still get */
     bool retryable, is_head, unsafe;
     bool background; /* for no exchange */
@@ -72,6 +74,9 @@ void fetch_waiting(struct front_thread *thread);
 int fetch_frame(struct fetch *fetch, const struct zq_wire_frame *frame, struct zq_chunk *chunk);
 /* The worker died with this stream open. `hung`: it was killed for not answering. */
 void fetch_orphaned(struct fetch *fetch, bool hung);
+
+/* From now on the worker may take --timeout-response-idle for what comes next. */
+void fetch_expect_more(struct fetch *fetch);
 
 /* ---- what it passes on ---- */
 

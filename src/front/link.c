@@ -354,16 +354,14 @@ static void read_frames(struct link *link)
 
 /* ---- output ---- */
 
-/* One sendmsg of what is buffered, and of `more` behind it: the bytes of `more` that it took, all
+/* One sendmsg of what is buffered, and what else `message` has: the bytes that it took of that, all
  * else stays buffered. False when the socket takes no more. */
-static bool write_once(struct link *link, struct zq_slice more, size_t *taken)
+static bool send_once(struct link *link, struct msghdr *message, size_t *taken)
 {
-    struct iovec v[] = {{zq_buf_data(&link->out), link->out.n}, {(char *)more.p, more.n}};
-    struct msghdr message = {.msg_iov = v, .msg_iovlen = more.n > 0 ? 2 : 1};
     ssize_t n;
 
     do
-        n = sendmsg(link->io.fd, &message, MSG_NOSIGNAL);
+        n = sendmsg(link->io.fd, message, MSG_NOSIGNAL);
     while (n < 0 && errno == EINTR);
     if (n < 0)
         return false; /* full: EPOLLOUT goes on; dead: the reading side learns it */
@@ -373,6 +371,31 @@ static bool write_once(struct link *link, struct zq_slice more, size_t *taken)
     link->unfreed -= buffered < link->unfreed ? buffered : link->unfreed;
     *taken = (size_t)n - buffered;
     return true;
+}
+
+static bool write_once(struct link *link, struct zq_slice more, size_t *taken)
+{
+    struct iovec v[] = {{zq_buf_data(&link->out), link->out.n}, {(char *)more.p, more.n}};
+    struct msghdr message = {.msg_iov = v, .msg_iovlen = more.n > 0 ? 2 : 1};
+
+    return send_once(link, &message, taken);
+}
+
+/* The same of what is buffered, and with it a copy of `fd`. */
+static bool write_with(struct link *link, int fd)
+{
+    _Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof(fd))] = {0};
+    struct iovec v = {zq_buf_data(&link->out), link->out.n};
+    struct msghdr message = {
+        .msg_iov = &v, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof(control)};
+    struct cmsghdr *rights = CMSG_FIRSTHDR(&message);
+    size_t none;
+
+    rights->cmsg_level = SOL_SOCKET;
+    rights->cmsg_type = SCM_RIGHTS;
+    rights->cmsg_len = CMSG_LEN(sizeof(fd));
+    memcpy(CMSG_DATA(rights), &fd, sizeof(fd));
+    return send_once(link, &message, &none);
 }
 
 static void write_out(struct link *link)
@@ -418,6 +441,24 @@ int link_body(struct link *link, uint32_t stream, struct zq_slice data, unsigned
     write_once(link, data, &taken);
     zq_buf_append(&link->out, data.p + taken, data.n - taken);
     link_flush_later(link);
+    return 0;
+}
+
+/* Where the socket takes not all of it, nothing more is lent before it does: so at most one LEND is
+ * behind its descriptor. */
+int link_lend(struct link *link, uint32_t stream, int fd)
+{
+    size_t before = link->out.n;
+
+    if (link->broken || (link->io.events & EPOLLOUT) != 0 ||
+        zq_wire_encode_signal(&link->out, ZQ_WIRE_LEND, stream, 0) < 0)
+        return ZQ_EAGAIN;
+    if (!write_with(link, fd)) {
+        link->out.n = before;
+        return ZQ_EAGAIN;
+    }
+    if (link->out.n > 0)
+        write_out(link);
     return 0;
 }
 

@@ -67,6 +67,9 @@ void link_flush_later(struct link *link);
  * or if no block is free, from where it is if the socket takes it. 0 or ZQ_ENOMEM (then nothing was
  * sent). */
 int link_body(struct link *link, uint32_t stream, struct zq_slice data, unsigned flags);
+/* LEND: gives the worker a copy of `fd` for that stream. 0, or ZQ_EAGAIN when the link takes
+ * nothing now (nothing was sent). */
+int link_lend(struct link *link, uint32_t stream, int fd);
 /* The worker is dead: its fetches are told (fetch_orphaned), the link is freed. */
 void link_orphan(struct link *link, bool hung);
 /* Of an older generation and without a stream: closes and frees the link; the last one of a worker

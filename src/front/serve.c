@@ -272,7 +272,8 @@ static void pump(struct serving *s)
         break;
     case ZQ_READER_OPEN:
     case ZQ_READER_COMPLETE:
-        serving_send(s);
+        if (serving_send(s))
+            lend_answer(s);
         break;
     }
 }
@@ -296,6 +297,7 @@ static char *on_body_room(struct zq_exchange *exchange, size_t *n)
 
 static void on_writable(struct zq_exchange *exchange)
 {
+    lend_writable(exchange->user);
     pump(exchange->user);
 }
 

@@ -142,14 +142,14 @@ static size_t hand_on(struct serving *s, const struct zq_response_head *head,
                         : zq_exchange_write(s->exchange, runs, n, end);
 }
 
-/* Moves what there is; true while it may go on. The exchange may end inside. */
-static bool move_content(struct serving *s, bool started)
+/* Moves what there is; true while it may go on. The exchange may end inside, which `gone` says. */
+static bool move_content(struct serving *s, bool started, const bool *gone)
 {
     struct zq_entry_info info;
     struct zq_response_head head;
     struct iovec runs[RUNS_MAX];
     char text[CACHE_STATUS_SIZE];
-    bool end, gone = false;
+    bool end;
 
     if (!started) {
         zq_entry_describe(&s->reader, zq_loop_now_ms(s->thread->loop), &info);
@@ -159,21 +159,25 @@ static bool move_content(struct serving *s, bool started)
     int n = peek(s, runs, &end);
     if (n == 0 && !end && started)
         return false;
-    serving_watch(s, &gone);
     size_t accepted = hand_on(s, started ? NULL : &head, runs, n, end);
-    if (gone)
+    if (*gone)
         return false;
-    serving_watch(s, NULL);
     if (accepted > 0)
         zq_reader_advance(&s->reader, accepted);
     s->left -= s->portioned ? accepted : 0;
     return !end && n > 0 && accepted == zq_iov_bytes(runs, n);
 }
 
-void serving_send(struct serving *s)
+bool serving_send(struct serving *s)
 {
-    while (move_content(s, zq_exchange_started(s->exchange)))
+    bool gone = false;
+
+    serving_watch(s, &gone);
+    while (move_content(s, zq_exchange_started(s->exchange), &gone))
         ;
+    if (!gone)
+        serving_watch(s, NULL);
+    return !gone;
 }
 
 /* ---- none, or no more ---- */

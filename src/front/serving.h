@@ -46,8 +46,9 @@ void serving_watch(struct serving *s, bool *gone);
 
 /* ---- serve_answer.c; the exchange may end inside each ---- */
 
-/* Sends what there is of the response, head and content, as far as the client takes it. */
-void serving_send(struct serving *s);
+/* Sends what there is of the response, head and content, as far as the client takes it. False when
+ * the exchange did end. */
+bool serving_send(struct serving *s);
 /* There is none: sends the status that the entry failed with. */
 void serving_fail(struct serving *s);
 /* It was cut short. */

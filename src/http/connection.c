@@ -375,6 +375,8 @@ void zq_conn_close(struct zq_conn *conn, bool reset)
         struct linger now = {.l_onoff = 1, .l_linger = 0};
         setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof(now));
     }
+    if (conn->socket_lent)
+        shutdown(fd, SHUT_RDWR);
     close(fd);
 }
 

@@ -55,6 +55,7 @@ struct zq_conn {
     bool peer_finished; /* the client has sent its last byte */
     bool deaf;          /* EPOLLIN was switched off: there is input that must wait */
     bool broken;        /* writing failed: the exchange ends GONE when the turn ends */
+    bool socket_lent;   /* another process had it, and children of that may have it still */
     struct zq_io io;
     struct zq_timer timer; /* one for all deadlines */
     struct zq_defer resume;
@@ -287,6 +288,8 @@ void zq_respond_withdraw(struct zq_http_exchange *ex, enum zq_exchange_end end);
 void zq_respond_flush(struct zq_http_exchange *ex);
 /* Nothing the handler does makes a difference any more; on_done has come, or is on its way. */
 bool zq_respond_is_over(const struct zq_http_exchange *ex);
+/* So much of the response has been handed to the kernel. */
+void zq_respond_account(struct zq_http_exchange *ex, uint64_t content);
 /* A whole response, whatever the socket takes now; the exchange may be over behind it. */
 void zq_respond_whole(struct zq_http_exchange *ex, const struct zq_response_head *head,
                       struct zq_slice body);

@@ -199,6 +199,12 @@ static void account(struct zq_http_exchange *ex, size_t taken)
         ex->remaining -= taken;
 }
 
+void zq_respond_account(struct zq_http_exchange *ex, uint64_t content)
+{
+    made_progress(ex, content);
+    account(ex, content);
+}
+
 /* Sends `vec` (a head, or nothing) and content behind it, once. Returns false when the socket is
  * full. */
 static bool send_once(struct zq_http_exchange *ex, struct vec *vec, struct cursor *cursor, bool end)

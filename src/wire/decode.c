@@ -21,7 +21,7 @@ const char *zq_wire_name(enum zq_wire_type type)
 static bool may_have_end(uint8_t type)
 {
     return type == ZQ_WIRE_REQUEST || type == ZQ_WIRE_RESPONSE || type == ZQ_WIRE_BODY ||
-           type == ZQ_WIRE_SHARED;
+           type == ZQ_WIRE_SHARED || type == ZQ_WIRE_RETURNED;
 }
 
 static bool is_variable(uint8_t type)
@@ -207,6 +207,8 @@ int zq_wire_decode_number(const struct zq_wire_frame *frame, uint32_t *out)
         return ZQ_EPROTO;
     memcpy(out, frame->payload.p, sizeof(*out));
     if (frame->type == ZQ_WIRE_CREDIT && (*out == 0 || *out > ZQ_WIRE_CREDIT_MAX))
+        return ZQ_EPROTO;
+    if (frame->type == ZQ_WIRE_OFFER && (*out == 0 || *out > ZQ_WIRE_OFFER_MAX))
         return ZQ_EPROTO;
     return 0;
 }

@@ -147,16 +147,27 @@ int zq_wire_encode_body_head(struct zq_buf *out, uint32_t stream, size_t body_by
     return error;
 }
 
-int zq_wire_encode_number(struct zq_buf *out, enum zq_wire_type type, uint32_t stream,
-                          uint32_t number)
+static int encode_number(struct zq_buf *out, enum zq_wire_type type, uint32_t stream,
+                         uint32_t number, unsigned flags)
 {
     int error;
-    char *to = zq_wire_open_frame(out, type, stream, 0, sizeof(number), &error);
+    char *to = zq_wire_open_frame(out, type, stream, flags, sizeof(number), &error);
 
     if (to == NULL)
         return error;
     zq_wire_put(to, &number, sizeof(number));
     return 0;
+}
+
+int zq_wire_encode_number(struct zq_buf *out, enum zq_wire_type type, uint32_t stream,
+                          uint32_t number)
+{
+    return encode_number(out, type, stream, number, 0);
+}
+
+int zq_wire_encode_returned(struct zq_buf *out, uint32_t stream, uint32_t bytes, unsigned flags)
+{
+    return encode_number(out, ZQ_WIRE_RETURNED, stream, bytes, flags);
 }
 
 int zq_wire_encode_shared(struct zq_buf *out, uint32_t stream, struct zq_wire_shared shared,

@@ -219,6 +219,18 @@ static int feed_credit(struct zq_stream *s, const struct zq_wire_frame *frame)
     return error < 0 || s == NULL ? error : zq_stream_feed_credit(s, bytes);
 }
 
+static int lend(struct zq_link *link, struct zq_stream *s)
+{
+    int fd = zq_lent_take(&link->lent);
+
+    if (fd < 0)
+        return ZQ_EPROTO;
+    if (s != NULL)
+        return zq_stream_lend(s, fd);
+    close(fd);
+    return 0;
+}
+
 /* Frames for streams that are over were on their way already: they are ignored. */
 static int dispatch(struct zq_link *link, const struct zq_wire_frame *frame)
 {
@@ -238,6 +250,10 @@ static int dispatch(struct zq_link *link, const struct zq_wire_frame *frame)
         if (s != NULL)
             zq_stream_lose(s, true);
         return 0;
+    case ZQ_WIRE_LEND:
+        return lend(link, s);
+    case ZQ_WIRE_KEEP:
+        return s != NULL ? zq_stream_keep(s) : 0;
     case ZQ_WIRE_PING:
         if (zq_wire_decode_number(frame, &number) < 0)
             return ZQ_EPROTO;
@@ -274,26 +290,27 @@ static void dispatch_all(struct zq_link *link)
         }
         zq_buf_consume(&link->in, used);
     }
+    if (link->lent.n > 0 && link->fd >= 0) /* of no LEND */
+        zq_link_break(link, zq_strerror(ZQ_EPROTO));
 }
 
 /* False when there is nothing to dispatch. */
 static bool read_in(struct zq_link *link)
 {
     char *to = zq_buf_reserve(&link->in, READ_BYTES);
-    ssize_t n;
 
     if (to == NULL) {
         zq_link_break(link, zq_strerror(ZQ_ENOMEM));
         return false;
     }
     size_t room = link->in.cap - link->in.off - link->in.n;
-    do
-        n = recv(link->fd, to, room, MSG_DONTWAIT);
-    while (n < 0 && errno == EINTR);
+    ssize_t n = zq_lent_receive(&link->lent, link->fd, to, room);
     if (n > 0) {
         zq_buf_commit(&link->in, (size_t)n);
         return true;
     }
+    if (n < 0 && errno == EPROTO)
+        zq_link_break(link, zq_strerror(ZQ_EPROTO));
     if (n == 0 || (errno != EAGAIN && errno != EWOULDBLOCK))
         link->broken = true; /* the front is gone */
     return false;
@@ -445,6 +462,7 @@ void zq_link_close(struct zq_link *link)
     lose_streams(link);
     zq_ask_lost(link);
     close(fd);
+    zq_lent_fini(&link->lent);
     zq_buf_fini(&link->in);
     zq_output_fini(&link->out);
     zq_list_remove(&link->node);

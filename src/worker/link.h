@@ -9,6 +9,7 @@
 #define ZQ_WORKER_LINK_H
 
 #include "worker/bridge.h"
+#include "worker/lend.h"
 #include "worker/output.h"
 #include "worker/scope.h"
 #include "worker/stream.h"
@@ -21,6 +22,7 @@ struct zq_link {
     int fd;                   /* owned; -1 once closed */
     struct zq_region *region; /* NULL: no memory is shared; owned */
     struct zq_buf in;
+    struct zq_lent lent; /* that came with it */
     struct zq_output out;
     struct zq_arena arena; /* of the request being decoded */
     struct zq_stream **table;

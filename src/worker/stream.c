@@ -1,5 +1,6 @@
 #include "worker/stream.h"
 
+#include "worker/lend.h"
 #include "worker/link.h"
 
 #include <inttypes.h>
@@ -252,6 +253,7 @@ static void add_length(struct zq_stream *s, uint64_t length)
     int n = snprintf(s->length_text, sizeof(s->length_text), "%" PRIu64, length);
     head->v[head->n++] =
         (struct zq_field){ZQ_SLICE("content-length"), zq_slice(s->length_text, (size_t)n)};
+    head->has_length = true;
 }
 
 /* What is long enough is not copied: it lies in `holder`, or that is NULL. */
@@ -323,6 +325,7 @@ static size_t put_response(struct zq_stream *s, struct zq_slice body, PyObject *
     if (end && !whole)
         add_length(s, body.n);
     encoded(s, put_head(s, zq_slice(body.p, n), holder, whole && end ? ZQ_WIRE_END : 0));
+    s->has_length = s->head->has_length && !s->head->bodyless;
     zq_head_free(s->head);
     s->head = NULL;
     return n;
@@ -391,9 +394,9 @@ void zq_stream_fail(struct zq_stream *s)
 {
     if (zq_stream_is_over(s))
         return;
-    if (s->state == ZQ_STREAM_SENDING && s->rest != NULL)
+    if (s->state == ZQ_STREAM_SENDING && s->rest != NULL && !s->offered)
         pump(s, false);
-    else if (s->state == ZQ_STREAM_SENDING)
+    else if (s->state == ZQ_STREAM_SENDING && s->rest == NULL)
         put_held(s, false, false);
     if (!zq_stream_is_over(s))
         reset(s, ZQ_STREAM_FAILED);
@@ -427,14 +430,18 @@ int zq_stream_write(struct zq_stream *s, PyObject *bytes, bool end)
 
     ZQ_ASSERT((s->state == ZQ_STREAM_HELD || s->state == ZQ_STREAM_SENDING) && s->rest == NULL);
     s->end_given = end;
-    if (can_hold(s, n))
+    bool offers = zq_stream_can_offer(s, n, end);
+    if (!offers && can_hold(s, n))
         return write_held(s, bytes, end);
     if (end && s->state == ZQ_STREAM_HELD)
         add_length(s, held_body(s).n + n);
     put_held(s, false, false);
     s->rest = Py_NewRef(bytes);
     s->rest_offset = 0;
-    pump(s, true);
+    if (offers)
+        zq_stream_offer(s);
+    else
+        pump(s, true);
     return 0;
 }
 
@@ -448,12 +455,27 @@ static void go_on(struct zq_stream *s)
     Py_DECREF(s->owner);
 }
 
+void zq_stream_written(struct zq_stream *s)
+{
+    if (s->rest_offset < (size_t)PyBytes_GET_SIZE(s->rest)) {
+        zq_link_flush_soon(s->link);
+        return;
+    }
+    Py_CLEAR(s->rest);
+    if (s->end_given) {
+        finish(s, ZQ_STREAM_ENDED);
+        return;
+    }
+    zq_link_flush_soon(s->link);
+    s->on_event(s, ZQ_STREAM_ROOM);
+}
+
 int zq_stream_feed_credit(struct zq_stream *s, uint32_t bytes)
 {
     if (bytes > ZQ_WIRE_CREDIT_MAX - s->credit)
         return ZQ_EPROTO;
     s->credit += bytes;
-    if (s->rest != NULL && zq_list_empty(&s->held))
+    if (s->rest != NULL && !s->offered && zq_list_empty(&s->held))
         go_on(s);
     return 0;
 }

@@ -79,10 +79,13 @@ struct zq_stream {
     struct zq_head *head;
     PyObject *body;       /* the only part held so far, owned */
     struct zq_buf bodies; /* or several, joined */
-    PyObject *rest;       /* a part of which some bytes have to wait for credit or a block, owned */
+    PyObject *rest;       /* a part of which some bytes have to wait for credit, for a block, or for
+                             what the front says to the offer of it; owned */
     size_t rest_offset;
     uint32_t credit;
-    bool end_given; /* the last part was accepted; it may still wait for credit */
+    bool has_length; /* its head says how long the body is; known once RESPONSE is out */
+    bool offered;    /* the rest was */
+    bool end_given;  /* the last part was accepted; it may still wait for credit */
     char length_text[24];
 };
 
@@ -134,7 +137,9 @@ int zq_stream_feed_credit(struct zq_stream *s, uint32_t bytes);               /*
 void zq_stream_lose(struct zq_stream *s, bool answer);
 /* The turn ends: what is held leaves. */
 void zq_stream_release(struct zq_stream *s);
-/* Blocks may be free again. The stream may be over afterwards. */
+/* Blocks may be free again, or the rest is no more offered. The stream may be over afterwards. */
 void zq_stream_resume(struct zq_stream *s);
+/* Some of the rest, or all, has left by another way (lend.h). The stream may be over afterwards. */
+void zq_stream_written(struct zq_stream *s);
 
 #endif

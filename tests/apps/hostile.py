@@ -6,6 +6,7 @@ $HOSTILE/done-N, and then waits to be killed (BLAMED) or dies (EITHER). A DECLAR
 worker declares its routes, before any request.
 """
 
+import contextlib
 import mmap
 import os
 import pathlib
@@ -21,7 +22,7 @@ home = pathlib.Path(os.environ.get("HOSTILE", "."))
 CONTROL = struct.Struct("=IIIIq")  # type, worker, generation, length of the text, value
 CONFIG, READY, LINKS = 1, 4, 5
 (REQUEST, RESPONSE, BODY, CREDIT, WANT, CANCEL, RESET, PING, PONG, PURGE, INFO, ANSWER, INTERIM,
- ROUTE, ROUTES, SHARED, BLOCKS) = range(1, 18)  # fmt: skip
+ ROUTE, ROUTES, SHARED, BLOCKS, OFFER, LEND, KEEP, RETURNED) = range(1, 22)  # fmt: skip
 END = 1
 BLOCK_BYTES, WORDS_BYTES, TO_FRONT_BLOCKS = 64 << 10, 4096, 64  # zq/region.h
 memories = []  # what is shared with the front
@@ -55,6 +56,18 @@ def shared(stream, block=0, size=BLOCK_BYTES, end=False):
     return frame(SHARED, stream, struct.pack("=II", block, size), END if end else 0)
 
 
+LONG = 1 << 20
+
+
+def offer(stream, size=LONG, length=LONG):
+    fields = ((b"content-length", b"%d" % length), (b"x-evil", b"1"))
+    return response(stream, fields=fields) + frame(OFFER, stream, struct.pack("=I", size))
+
+
+def returned(stream, size=LONG, end=True):
+    return frame(RETURNED, stream, struct.pack("=I", size), END if end else 0)
+
+
 def scribble(stream):
     """Other words and other bytes than it says, before and while the front looks."""
     if os.fork() == 0:
@@ -82,6 +95,8 @@ def noise(seed, stream):
         + frame(PURGE, 0, struct.pack("=IBBH", 1, rng.randrange(8), 0, 0) + b"/none")
         + shared(stream, rng.randrange(TO_FRONT_BLOCKS), rng.randrange(1, BLOCK_BYTES))
         + frame(BLOCKS)
+        + frame(OFFER, stream, struct.pack("=I", rng.randrange(1 << 21)))
+        + returned(stream, rng.randrange(1 << 21), rng.randrange(2))
         + frame(BODY, stream, b"c", END)
     )
     for _ in range(rng.randrange(1, 6)):
@@ -207,6 +222,19 @@ BLAMED = {
     "shared-overruns": lambda s: response(s) + 9 * shared(s),
     "blocks-twice": lambda s: 2 * frame(BLOCKS),
     "blocks-stream": lambda s: frame(BLOCKS, s),
+    "offer-0": lambda s: offer(s, 0),
+    "offer-max": lambda s: offer(s, 0xFFFFFFFF),
+    "offer-first": lambda s: frame(OFFER, s, struct.pack("=I", LONG)),
+    "offer-twice": lambda s: offer(s) + frame(OFFER, s, struct.pack("=I", LONG)),
+    "offer-short": lambda s: response(s) + frame(OFFER, s, b"abc"),
+    "offer-no-stream": lambda s: frame(OFFER, 0, struct.pack("=I", LONG)),
+    "offer-then-body": lambda s: offer(s) + frame(BODY, s, b"x"),
+    "offer-then-shared": lambda s: offer(s) + shared(s),
+    "returned-first": lambda s: returned(s),
+    "returned-unlent": lambda s: response(s) + returned(s, 0, end=False),
+    "returned-too-soon": lambda s: offer(s) + returned(s),
+    "front-lend": lambda s: frame(LEND, s),
+    "front-keep": lambda s: frame(KEEP, s),
     "purge-short": lambda s: frame(PURGE, 0, b"abc"),
     "purge-stream": lambda s: frame(PURGE, s, struct.pack("=IBBH", 1, 0, 0, 0) + b"/"),
 }
@@ -238,12 +266,75 @@ EITHER = {
     "shares-one-twice": lambda s: response(s) + 3 * shared(s) + shared(s, end=True),
     "shares-small-ones": lambda s: response(s) + 5000 * shared(s, 1, 1),
     "scribbles": scribble,
+    "offers-and-dies": lambda s: offer(s),
+    "offers-and-resets": lambda s: offer(s) + frame(RESET, s),
+    "offers-too-much": lambda s: offer(s, LONG + 1),
+    "offers-chunks": lambda s: response(s) + frame(OFFER, s, struct.pack("=I", LONG)),
     "wants": lambda s: 100 * frame(WANT, s),
     "asks": lambda s: b"".join(frame(INFO, 0, struct.pack("=I", i)) for i in range(50)),
     "purges": lambda s: b"".join(
         frame(PURGE, 0, struct.pack("=IBBH", i, i, i % 2, 0) + b"/" * i) for i in range(9)
     ),
 }
+
+
+# What is done with a socket that was lent: link, stream and the socket.
+def keep_it(link, stream, lent):
+    """A child that no death of ours reaches has it, and writes to it for as long as it may."""
+    if os.fork() == 0:
+        link.close()
+        with contextlib.suppress(OSError):
+            for _ in range(300):
+                lent.send(b"evil", socket.MSG_NOSIGNAL | socket.MSG_DONTWAIT)
+                time.sleep(0.01)
+        os._exit(0)
+
+
+def return_none(link, stream, lent):
+    """As if the client took nothing, over and over."""
+    lent.close()
+    for _ in range(100):
+        send(link, returned(stream, 0, end=False))
+        again(link)
+
+
+def return_without_writing(link, stream, lent):
+    send(link, returned(stream))
+
+
+LENT_BLAMED = {
+    "lent-then-body": lambda link, s, lent: send(link, frame(BODY, s, b"x")),
+    "lent-then-offer": lambda link, s, lent: send(link, frame(OFFER, s, struct.pack("=I", 1))),
+    "lent-too-much": lambda link, s, lent: send(link, returned(s, LONG + 1)),
+    "lent-end-of-half": lambda link, s, lent: send(link, returned(s, LONG // 2)),
+    "lent-twice": lambda link, s, lent: send(link, 2 * returned(s, 1, end=False)),
+}
+LENT_EITHER = {
+    "lent-and-dies": lambda link, s, lent: None,
+    "lent-and-resets": lambda link, s, lent: send(link, frame(RESET, s)),
+    "lent-and-shut": lambda link, s, lent: lent.shutdown(socket.SHUT_RDWR),
+    "lent-to-a-child": keep_it,
+    "lent-for-nothing": return_none,
+    "lent-unused": return_without_writing,
+}
+BLAMED |= dict.fromkeys(LENT_BLAMED)
+EITHER |= dict.fromkeys(LENT_EITHER)
+
+
+def again(link):
+    """The socket that is lent next."""
+    link.settimeout(5)
+    while True:
+        data, fds, _, _ = socket.recv_fds(link, 1 << 16, 4)
+        if fds:
+            return socket.socket(fileno=fds[0])
+        if not data:
+            sys.exit(0)
+
+
+def borrow(link, stream, attack):
+    send(link, offer(stream))
+    (LENT_BLAMED | LENT_EITHER)[attack](link, stream, again(link))
 
 
 def receive(control):
@@ -312,6 +403,8 @@ def main():
     elif attack.startswith("control-"):
         for _ in range(20):
             send(control, random.Random(attack).randbytes(64))
+    elif attack.startswith("lent-"):
+        borrow(link, stream, attack)
     else:
         send(link, (BLAMED | EITHER)[attack](stream))
     if attack in BLAMED:

@@ -268,6 +268,11 @@ static void headers_that_no_peer_may_send_are_refused(void **state)
         {ZQ_WIRE_FROM_WORKER, {8, 0, ZQ_WIRE_PURGE, ZQ_WIRE_END, 0}},
         {ZQ_WIRE_FROM_WORKER, {5, 0, ZQ_WIRE_INFO, 0, 0}},
         {ZQ_WIRE_FROM_FRONT, {7, 0, ZQ_WIRE_ANSWER, 0, 0}},
+        {ZQ_WIRE_FROM_WORKER, {4, 0, ZQ_WIRE_OFFER, 0, 0}},
+        {ZQ_WIRE_FROM_WORKER, {4, 1, ZQ_WIRE_OFFER, ZQ_WIRE_END, 0}},
+        {ZQ_WIRE_FROM_WORKER, {3, 1, ZQ_WIRE_RETURNED, 0, 0}},
+        {ZQ_WIRE_FROM_FRONT, {0, 1, ZQ_WIRE_LEND, ZQ_WIRE_END, 0}},
+        {ZQ_WIRE_FROM_FRONT, {1, 1, ZQ_WIRE_KEEP, 0, 0}},
     };
     struct zq_wire_frame frame;
     size_t used;
@@ -292,6 +297,53 @@ static void numbers(void **state)
     assert_int_equal(zq_wire_decode_number(&frame, &number), 0);
     assert_int_equal(number, 4096);
     uint32_t bad[] = {0, ZQ_WIRE_CREDIT_MAX + 1, UINT32_MAX};
+    for (size_t i = 0; i < ZQ_ARRAY_SIZE(bad); i++) {
+        frame.payload = zq_slice(&bad[i], sizeof(bad[i]));
+        assert_int_equal(zq_wire_decode_number(&frame, &number), ZQ_EPROTO);
+    }
+    zq_buf_fini(&out);
+}
+
+static void offers_and_answers_go_there_and_back(void **state)
+{
+    static const struct {
+        enum zq_wire_type type;
+        enum zq_wire_from from;
+        bool has_number;
+    } rows[] = {
+        {ZQ_WIRE_OFFER, ZQ_WIRE_FROM_WORKER, true},
+        {ZQ_WIRE_LEND, ZQ_WIRE_FROM_FRONT, false},
+        {ZQ_WIRE_KEEP, ZQ_WIRE_FROM_FRONT, false},
+    };
+    struct zq_buf out = {0};
+    struct zq_wire_frame frame;
+    size_t used;
+    uint32_t number;
+
+    (void)state;
+    for (size_t i = 0; i < ZQ_ARRAY_SIZE(rows); i++) {
+        zq_buf_consume(&out, out.n);
+        int error = rows[i].has_number ? zq_wire_encode_number(&out, rows[i].type, 7, 1 << 20)
+                                       : zq_wire_encode_signal(&out, rows[i].type, 7, 0);
+        assert_int_equal(error, 0);
+        assert_int_equal(zq_wire_next(bytes_of(&out), rows[i].from, &frame, &used), 0);
+        assert_int_equal(frame.type, rows[i].type);
+        assert_int_equal(frame.stream, 7);
+        assert_int_equal(zq_wire_next(bytes_of(&out), !rows[i].from, &frame, &used), ZQ_EPROTO);
+        if (rows[i].has_number)
+            assert_int_equal(zq_wire_decode_number(&frame, &number), 0);
+    }
+    for (unsigned flags = 0; flags <= ZQ_WIRE_END; flags++) {
+        zq_buf_consume(&out, out.n);
+        assert_int_equal(zq_wire_encode_returned(&out, 7, 0, flags), 0);
+        assert_int_equal(zq_wire_next(bytes_of(&out), ZQ_WIRE_FROM_WORKER, &frame, &used), 0);
+        assert_int_equal(frame.type, ZQ_WIRE_RETURNED);
+        assert_int_equal(frame.flags, flags);
+        assert_int_equal(zq_wire_decode_number(&frame, &number), 0);
+        assert_int_equal(number, 0);
+    }
+    uint32_t bad[] = {0, ZQ_WIRE_OFFER_MAX + 1, UINT32_MAX};
+    frame.type = ZQ_WIRE_OFFER;
     for (size_t i = 0; i < ZQ_ARRAY_SIZE(bad); i++) {
         frame.payload = zq_slice(&bad[i], sizeof(bad[i]));
         assert_int_equal(zq_wire_decode_number(&frame, &number), ZQ_EPROTO);
@@ -565,6 +617,7 @@ int main(void)
         cmocka_unit_test(a_body_comes_in_parts),
         cmocka_unit_test(headers_that_no_peer_may_send_are_refused),
         cmocka_unit_test(numbers),
+        cmocka_unit_test(offers_and_answers_go_there_and_back),
         cmocka_unit_test(purges_and_answers_go_there_and_back),
         cmocka_unit_test(damaged_purges_and_answers_are_refused),
         cmocka_unit_test(shared_parts_go_there_and_back),
