@@ -61,6 +61,14 @@ struct link *link_find(struct front_thread *thread, uint32_t worker);
 uint32_t link_open(struct link *link, struct fetch *fetch);
 /* The fetch lets go: the worker is told, and what still comes is dropped. */
 void link_cancel(struct link *link, uint32_t stream);
+/* The worker is dead: its fetches are told (fetch_orphaned), the link is freed. */
+void link_orphan(struct link *link, bool hung);
+/* Of an older generation and without a stream: closes and frees the link; the last one of a worker
+ * reports WORKER_IDLE. */
+void link_retire_if_idle(struct link *link);
+
+/* ---- output (link_output.c) ---- */
+
 /* `link->out` was appended to: it is written once, at the end of the turn. */
 void link_flush_later(struct link *link);
 /* Sends a part of a request's body (at most ZQ_WIRE_BODY_MAX bytes): a long one by shared memory,
@@ -70,11 +78,8 @@ int link_body(struct link *link, uint32_t stream, struct zq_slice data, unsigned
 /* LEND: gives the worker a copy of `fd` for that stream. 0, or ZQ_EAGAIN when the link takes
  * nothing now (nothing was sent). */
 int link_lend(struct link *link, uint32_t stream, int fd);
-/* The worker is dead: its fetches are told (fetch_orphaned), the link is freed. */
-void link_orphan(struct link *link, bool hung);
-/* Of an older generation and without a stream: closes and frees the link; the last one of a worker
- * reports WORKER_IDLE. */
-void link_retire_if_idle(struct link *link);
+/* The callback of `link->flush`. */
+void link_turn_ended(struct zq_defer *defer);
 
 /* ---- the pulse (link_pulse.c) ---- */
 

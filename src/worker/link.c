@@ -11,14 +11,8 @@
 #include <unistd.h>
 
 #define READ_BYTES (64u << 10)
-/* Output waits so long for more of the same turn: a cheap view answers some requests in it, a dear
- * one is not kept from its client by those behind it. */
-#define COMPANY_US 100
-#define RUNS_MAX 64 /* of one sendmsg */
-/* More output than this does not wait for the turn's end. */
-#define WRITE_EARLY_BYTES (256u << 10)
 
-/* ---- output ---- */
+/* ---- the loop ---- */
 
 void zq_link_break(struct zq_link *link, const char *why)
 {
@@ -28,8 +22,7 @@ void zq_link_break(struct zq_link *link, const char *why)
     link->broken = true;
 }
 
-/* Calls a method of the loop; what could go wrong there leaves the link without events. */
-static void call_loop(struct zq_link *link, enum zq_name method, PyObject *callback)
+void zq_link_call_loop(struct zq_link *link, enum zq_name method, PyObject *callback)
 {
     struct zq_bridge *b = link->bridge;
     PyObject *fd = PyLong_FromLong(link->fd), *result = NULL;
@@ -46,111 +39,10 @@ static void call_loop(struct zq_link *link, enum zq_name method, PyObject *callb
     Py_XDECREF(fd);
 }
 
-static void wait_for_room(struct zq_link *link)
-{
-    link->blocked = true;
-    call_loop(link, ZQ_NAME_add_writer, link->on_writable);
-}
-
-static void write_out(struct zq_link *link)
-{
-    while (zq_output_bytes(&link->out) > 0 && !link->blocked && !link->broken) {
-        struct iovec v[RUNS_MAX];
-        int n_runs = zq_output_gather(&link->out, v, RUNS_MAX);
-        struct msghdr message = {.msg_iov = v, .msg_iovlen = (size_t)n_runs};
-        ssize_t n = sendmsg(link->fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
-        if (n >= 0) {
-            zq_output_consume(&link->out, (size_t)n);
-            if ((size_t)n < zq_iov_bytes(v, n_runs))
-                wait_for_room(link); /* asking once more would only tell the same */
-        } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
-            wait_for_room(link);
-        } else if (errno == EPIPE || errno == ECONNRESET) {
-            link->broken = true; /* the front is gone; reading will say the same */
-        } else if (errno != EINTR) {
-            zq_link_break(link, strerror(errno));
-        }
-    }
-}
-
-static void schedule_turn_end(struct zq_link *link)
-{
-    if (link->flush_soon)
-        return;
-    PyObject *handle = PyObject_CallOneArg(link->bridge->call_soon, link->on_turn_end);
-    if (handle == NULL) {
-        PyErr_WriteUnraisable((PyObject *)link);
-        link->broken = true;
-        return;
-    }
-    Py_DECREF(handle);
-    link->flush_soon = true;
-}
-
-/* True when it is time, for the front's sake, which could be sending meanwhile. */
-static bool has_waited(struct zq_link *link)
-{
-    int64_t now_us = zq_now_us();
-
-    if (now_us - link->written_us < COMPANY_US)
-        return false;
-    link->written_us = now_us;
-    return true;
-}
-
-void zq_link_flush_soon(struct zq_link *link)
-{
-    if (link->fd < 0)
-        return;
-    if (has_waited(link))
-        write_out(link);
-    if (link->reading)
-        return; /* on_readable ends with a flush */
-    if ((link->n_streams == 0 || zq_output_bytes(&link->out) > WRITE_EARLY_BYTES) &&
-        !link->broken) {
-        write_out(link);
-        if (!link->broken && zq_list_empty(&link->held))
-            return;
-    }
-    schedule_turn_end(link);
-}
-
-void zq_link_hold(struct zq_link *link, struct zq_stream *s)
-{
-    zq_list_append(&link->held, &s->held);
-    if (!link->reading)
-        schedule_turn_end(link);
-}
-
-static void ask_blocks(struct zq_link *link)
-{
-    if (link->asked_blocks)
-        return;
-    link->asked_blocks = true;
-    if (zq_wire_encode_signal(&link->out.frames, ZQ_WIRE_BLOCKS, 0, 0) < 0)
-        zq_link_break(link, zq_strerror(ZQ_ENOMEM));
-}
-
-void zq_link_starve(struct zq_link *link, struct zq_stream *s)
-{
-    zq_list_append(&link->starved, &s->held);
-    ask_blocks(link);
-}
-
-/* Whatever came from the front, blocks may have become free. */
-static void feed_starved(struct zq_link *link)
-{
-    while (!zq_list_empty(&link->starved) && !link->broken && link->fd >= 0 &&
-           zq_region_has_free(link->region, ZQ_REGION_TO_FRONT))
-        zq_stream_resume(ZQ_CONTAINER(link->starved.next, struct zq_stream, held));
-    if (!zq_list_empty(&link->starved))
-        ask_blocks(link);
-}
-
 /* Writes what is there, and closes the link if that is its lot. */
 static void flush(struct zq_link *link)
 {
-    write_out(link);
+    zq_link_write_out(link);
     if (link->broken)
         zq_link_close(link);
     else if (zq_output_bytes(&link->out) == 0)
@@ -330,13 +222,13 @@ static PyObject *on_readable(PyObject *self, PyObject *unused)
     if (read_in(link)) {
         zq_bridge_look_up_factory(link->bridge);
         dispatch_all(link);
-        feed_starved(link);
+        zq_link_feed_starved(link);
     }
     link->reading = false;
     /* Tasks that this Python cannot start eagerly run in the rest of this turn, and what they
      * send can still leave in it if the flush is queued behind them. */
     if (!zq_list_empty(&link->held) || link->bridge->late_tasks)
-        schedule_turn_end(link);
+        zq_link_schedule_turn_end(link);
     link->bridge->late_tasks = false;
     flush(link);
     Py_DECREF(self);
@@ -351,7 +243,7 @@ static PyObject *on_writable(PyObject *self, PyObject *unused)
         Py_RETURN_NONE;
     Py_INCREF(self);
     link->blocked = false;
-    call_loop(link, ZQ_NAME_remove_writer, NULL);
+    zq_link_call_loop(link, ZQ_NAME_remove_writer, NULL);
     flush(link);
     Py_DECREF(self);
     Py_RETURN_NONE;
@@ -428,7 +320,7 @@ int zq_link_open(struct zq_bridge *bridge, int fd, struct zq_region *region)
         return -1;
     }
     zq_list_append(&bridge->links, &link->node); /* which holds our reference */
-    call_loop(link, ZQ_NAME_add_reader, link->on_readable);
+    zq_link_call_loop(link, ZQ_NAME_add_reader, link->on_readable);
     if (link->broken) {
         zq_link_close(link);
         PyErr_SetString(PyExc_RuntimeError, "the event loop does not take the link");
@@ -455,8 +347,8 @@ void zq_link_close(struct zq_link *link)
     if (link->fd < 0)
         return;
     if (link->blocked)
-        call_loop(link, ZQ_NAME_remove_writer, NULL);
-    call_loop(link, ZQ_NAME_remove_reader, NULL);
+        zq_link_call_loop(link, ZQ_NAME_remove_writer, NULL);
+    zq_link_call_loop(link, ZQ_NAME_remove_reader, NULL);
     int fd = link->fd;
     link->fd = -1; /* nothing is sent or scheduled any more */
     lose_streams(link);

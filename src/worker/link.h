@@ -65,6 +65,17 @@ void zq_link_starve(struct zq_link *link, struct zq_stream *s);
 /* Logs why, and closes the link when the turn ends. */
 void zq_link_break(struct zq_link *link, const char *why);
 
+/* ---- between link.c and link_output.c ---- */
+
+/* Calls a method of the loop, with the descriptor and `callback` (NULL: without); what could go
+ * wrong there leaves the link without events. */
+void zq_link_call_loop(struct zq_link *link, enum zq_name method, PyObject *callback);
+/* As much of the output as the socket takes. */
+void zq_link_write_out(struct zq_link *link);
+void zq_link_schedule_turn_end(struct zq_link *link); /* no-op where it is scheduled */
+/* Whatever came from the front, blocks may have become free. */
+void zq_link_feed_starved(struct zq_link *link);
+
 extern PyType_Spec zq_link_spec;
 
 #endif
