@@ -375,9 +375,9 @@ const char *zq_purge_fault(const struct zq_purge *purge);
 int zq_cache_purge(struct zq_cache *cache, const struct zq_purge *purge, int64_t now_ms,
                    uint64_t *number);
 
-/* A step of bounded work, which takes some 10 µs, and 0.2 ms for each MiB of a response that went out
- * by reference: takes purged responses out, and forgets purges that nothing is left for. True while
- * there is more to do. One thread at a time. */
+/* A step of bounded work, which takes some 10 µs, and 0.2 ms for each MiB of a response that was
+ * sent by reference: takes purged responses out, and forgets purges that nothing is left for. True
+ * while there is more to do. One thread at a time. */
 bool zq_cache_sweep(struct zq_cache *cache);
 
 /* ---- looking into it ---- */
