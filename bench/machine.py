@@ -160,3 +160,10 @@ def cpu_busy_s() -> dict[int, float]:
             user, nice, system, _idle, _iowait, irq, softirq, steal, *_ = map(int, match[2].split())
             busy[int(match[1])] = (user + nice + system + irq + softirq + steal) / ticks
     return busy
+
+
+def stolen_s() -> float:
+    """Seconds that processors of this machine were ready and the host gave them to others, since
+    boot; 0 for ever where no host says so. In ticks of 10 ms."""
+    fields = Path("/proc/stat").read_text().splitlines()[0].split()
+    return int(fields[8]) / os.sysconf("SC_CLK_TCK")

@@ -17,6 +17,8 @@ class Measured:
     used: process.Used
     busy_s: float
     """Of the contestant's processors, whoever used them."""
+    stolen_s: float
+    """Of all processors, the generator's too: what the host took."""
     called: int
     waited_s: float
     quiet: bool
@@ -28,6 +30,7 @@ class Measured:
             generator.pooled([part.load for part in parts]),
             process.Used.sum(part.used for part in parts),
             sum(part.busy_s for part in parts),
+            sum(part.stolen_s for part in parts),
             sum(part.called for part in parts),
             sum(part.waited_s for part in parts),
             all(part.quiet for part in parts),
@@ -61,6 +64,7 @@ class Measured:
             "saturated": load.busy < SATURATED and (processors > 1 or server_busy >= SATURATED),
             # The processors' clocks tick in 10 ms: of a short round this may be less than nothing.
             "foreign": (self.busy_s - used.cpu_s) / load.seconds / processors,
+            "stolen_s": self.stolen_s,
             "waited_s": self.waited_s,
             "quiet": self.quiet,
         }

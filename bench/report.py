@@ -204,7 +204,16 @@ def _waited(cases: list[dict]) -> list[str]:
         text += f", {max(r['waited_s'] for r in slow):.1f} s at the longest"
     if noisy:
         text += "; it did not become quiet before some rounds of " + ", ".join(noisy)
-    return [text + ".", ""]
+    return [text + "." + _stolen(found), ""]
+
+
+def _stolen(records: list[dict]) -> str:
+    """What the host of a virtual machine kept from it during the rounds."""
+    found = [r for r in records if "stolen_s" in r]
+    if not found:
+        return ""
+    stolen_s, seconds = (sum(r[name] for r in found) for name in ("stolen_s", "seconds"))
+    return f" During the rounds the host kept {stolen_s / seconds:.1%} of a processor from it."
 
 
 def _rounds(case: dict) -> str:

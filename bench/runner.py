@@ -275,17 +275,18 @@ class CaseRunner:
         if piece == 0:
             process.reset_peak(pids)
         with self._spin(arm) as asked:
-            busy, calls = machine.cpu_busy_s(), arm.calls.total()
+            busy, stolen_s = machine.cpu_busy_s(), machine.stolen_s()
+            calls = arm.calls.total()
             before = process.usage(pids)
             load = self._load(arm)
             used = process.usage(arm.running.pids()).since(before)
-            busy_after = machine.cpu_busy_s()
+            busy_after, stolen_s = machine.cpu_busy_s(), machine.stolen_s() - stolen_s
         called = arm.calls.total() - calls
         part = f".{piece}" if self.rounds.slices > 1 else ""
         self.raw(f"{self.case.slug}-{arm.name}-{len(arm.records)}{part}", load.raw)
         self._judge(arm, load, called, len(asked))
         busy_s = sum(busy_after[c] - busy[c] for c in self.placement.server)
-        return Measured(load, used, busy_s, called, waited_s, quiet_now)
+        return Measured(load, used, busy_s, stolen_s, called, waited_s, quiet_now)
 
     def _round_of(self, arm: Arm, parts: list) -> dict:
         """A round's record."""

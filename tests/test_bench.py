@@ -296,10 +296,12 @@ def test_the_summary_says_how_the_rounds_were():
     waits = ((0.01, True), (7.5, True), (0.02, True), (30.0, False))
     for record, (waited_s, was_quiet) in zip(case["records"], waits, strict=True):
         record |= {"waited_s": waited_s, "quiet": was_quiet, "requests": 320}
+        record |= {"stolen_s": 0.01, "seconds": 2.5}
     text = report.summary(ENV, [case])
     assert "2 rounds of 2.56 s, with 320 requests at the slowest" in text and "up to 20% of" in text
     assert "2 of 4 began at once, the others after 38 s in all, 30.0 s at the longest" in text
     assert "did not become quiet before some rounds of warm-health /health c64 (1)" in text
+    assert "the host kept 0.4% of a processor" in text
 
 
 @pytest.mark.parametrize("kind", ["load", "rate"])

@@ -47,7 +47,7 @@ def planned(mode):
 
 def test_the_defaults_fit_their_time():
     """A round, its pauses and a start each, with a margin for slow starts."""
-    for mode, minutes in (("default", 24), ("quick", 4.5), ("full", 150)):
+    for mode, minutes in (("default", 25), ("quick", 4.5), ("full", 150)):
         seconds = 0
         for case, rounds in planned(mode):
             turns = rounds.count * (rounds.seconds + 0.15 * rounds.slices)
@@ -90,6 +90,12 @@ def test_the_full_matrix_has_more_rounds_where_there_are_goals():
     found = {case.name: rounds.count for case, rounds in planned("full")}
     assert found["warm-health /health c64"] > found["warm-health /health c1"] >= 3
     assert all(case.row.extra is False for case, _ in planned("full") if case.row.goals)
+
+
+def test_the_full_matrix_begins_with_the_goals():
+    """Cut short, it still has them."""
+    extra = [case.row.extra for case, _ in planned("full")]
+    assert extra == sorted(extra) and True in extra
 
 
 # ---- quiet ----
@@ -185,9 +191,13 @@ def test_a_round_is_the_sum_of_its_slices():
     load = generator.parse_rate(rate_text(_40=100))
     used = process.Used(0.1, 0.04, 0.06, 5, 0.1)
     whole = Measured.pooled(
-        [Measured(load, used, 0.2, 1, 0.01, True), Measured(load, used, 0.2, 2, 0.5, False)]
+        [
+            Measured(load, used, 0.2, 0.01, 1, 0.01, True),
+            Measured(load, used, 0.2, 0.02, 2, 0.5, False),
+        ]
     )
     record = whole.record(1)
     assert record["requests"] == 400 and record["cpu_us"] == pytest.approx(500)
     assert record["calls"] == 3 and record["waited_s"] == 0.51 and record["quiet"] is False
+    assert record["stolen_s"] == pytest.approx(0.03)
     assert record["foreign"] == pytest.approx(0.1) and record["switches"] == 10 / 400
