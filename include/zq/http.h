@@ -207,6 +207,8 @@ void zq_exchange_abort(struct zq_exchange *exchange);
 
 /* True once the head was started. */
 bool zq_exchange_started(const struct zq_exchange *exchange);
+/* The client's socket took less than it was given: on_writable will tell when it takes more. */
+bool zq_exchange_is_blocked(const struct zq_exchange *exchange);
 
 /* ---- pure helpers, also for the cache's entries ---- */
 

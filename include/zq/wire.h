@@ -44,14 +44,16 @@
  * the answer.
  *
  * OFFER, behind RESPONSE: the next bytes of the body are so many and long, and nothing of it comes
- * until they have left. A front where one client alone wants them, for whom they go out as they
- * are, answers LEND, any other KEEP; behind KEEP they come as usual, under credit. LEND's message
- * carries one descriptor (SCM_RIGHTS), which is the worker's: a copy of the client's socket, to
- * write as much to as it takes at once, and to be closed before RETURNED says how much that was.
- * It is less than was offered where the client is slow or has left; then the front answers again by
- * LEND, once the socket takes more, or KEEP, for what is left. Meanwhile the front writes nothing
- * there, and should the connection end first it shuts the socket down, so that the copy is of no
- * use. Credit has no say in what goes that way. END is on the RETURNED of the body's last byte.
+ * until they have left, or behind KEEP, all of them, as usual: under credit, and before the next
+ * OFFER. A front may answer LEND where one client alone wants them, for whom they go out as they
+ * are; it answers KEEP where that is not so, or where it takes the sending onto itself, as it has
+ * more time for it than the worker (front/lend.h). LEND's message carries one descriptor
+ * (SCM_RIGHTS), which is the worker's: a copy of the client's socket, to write as much to as it
+ * takes at once, and to be closed before RETURNED says how much that was. It is less than was
+ * offered where the client is slow or has left; then the front answers again by LEND, once the
+ * socket takes more, or KEEP, for what is left. Meanwhile the front writes nothing there, and
+ * should the connection end first it shuts the socket down, so that the copy is of no use. Credit
+ * has no say in what goes that way. END is on the RETURNED of the body's last byte.
  *
  * PURGE and INFO carry a number that ANSWER repeats. A worker asks the next when it has read the
  * answer; the purge is effective when the answer is written.

@@ -47,6 +47,7 @@ static void fetch_free(struct fetch *fetch)
 /* Lets go of the worker's stream, if it is still open there. */
 static void let_go(struct fetch *fetch)
 {
+    lend_end(fetch);
     if (fetch->stream != 0)
         link_cancel(fetch->link, fetch->stream);
     fetch->stream = 0;
@@ -78,6 +79,7 @@ static void fetch_fail(struct fetch *fetch, unsigned status)
 
 static void fetch_complete(struct fetch *fetch)
 {
+    lend_end(fetch);
     zq_entry_finish(&fetch->writer, true);
     fetch_free(fetch);
 }
@@ -322,6 +324,7 @@ static int take_content(struct fetch *fetch, const struct zq_wire_frame *frame,
     if (data.n > fetch->credit)
         return ZQ_EPROTO;
     fetch->credit -= (uint32_t)data.n;
+    lend_came(fetch, data.n);
     if (data.n > 0 && zq_entry_append_chunk(&fetch->writer, data, chunk) < 0) {
         fetch_fail(fetch, 503);
         return 0;
@@ -332,7 +335,7 @@ static int take_content(struct fetch *fetch, const struct zq_wire_frame *frame,
 
 static int on_body(struct fetch *fetch, const struct zq_wire_frame *frame, struct zq_chunk *chunk)
 {
-    if (fetch->state != FETCH_OPEN || fetch->lend.state != LEND_NONE)
+    if (fetch->state != FETCH_OPEN || !lend_may_come(fetch))
         return ZQ_EPROTO;
     return take_content(fetch, frame, frame->payload, chunk);
 }
@@ -428,6 +431,7 @@ void fetch_orphaned(struct fetch *fetch, bool hung)
 {
     ZQ_CHECK(fetch, FETCH_MAGIC);
     fetch->stream = 0;
+    lend_end(fetch);
     fetch->link = NULL;
     if (fetch->state == FETCH_SENT && fetch->retryable && !hung && fetch->attempts < ATTEMPTS_MAX)
         dispatch(fetch);

@@ -55,6 +55,8 @@ struct front_thread {
     struct front_listener listeners[FRONT_LISTENERS_MAX];
     struct zq_arena scratch; /* for one frame */
     struct zq_chunk *input;  /* what a worker sent last; entries may keep parts of it */
+    uint64_t kept;           /* of all links, see there */
+    int64_t hit_ms;          /* when the last hit was served */
     struct zq_buf block;     /* for one response head */
     struct zq_buf line;      /* for one line of the access log */
     time_t wall;             /* the wall clock at wall_ms */

@@ -38,6 +38,8 @@ struct link {
     struct stream *streams;
     uint32_t n_streams, free_stream, open;
     uint32_t round; /* makes stream numbers differ when a slot is used again */
+    uint64_t lent;  /* bytes of long parts that the worker is to write to sockets (lend.h), */
+    uint64_t kept;  /* and that it is to hand over */
     struct zq_timer pulse;
     int64_t pinged_ms; /* 0: no ping is under way */
     int64_t pace_ms;   /* from a ping's answer to the next ping */

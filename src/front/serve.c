@@ -63,6 +63,12 @@ static struct route_counts *counts_of(const struct serving *s)
     return routes_counts(s->choice.view, s->choice.route);
 }
 
+static void count_hit(struct serving *s)
+{
+    s->thread->hit_ms = zq_loop_now_ms(s->thread->loop);
+    ROUTES_COUNT(counts_of(s), hits);
+}
+
 static void decide(struct serving *s, bool may_join)
 {
     const struct zq_request *r = &s->exchange->request;
@@ -88,7 +94,7 @@ static void decide(struct serving *s, bool may_join)
     }
     s->verdict = (enum zq_cache_verdict)verdict;
     if (s->verdict == ZQ_CACHE_HIT)
-        ROUTES_COUNT(counts_of(s), hits);
+        count_hit(s);
     if (s->verdict == ZQ_CACHE_JOIN)
         ROUTES_COUNT(counts_of(s), joined);
     if (s->verdict == ZQ_CACHE_NEVER) {
@@ -129,7 +135,7 @@ static int apply_rule(struct serving *s)
 static void replay(struct serving *s)
 {
     s->verdict = ZQ_CACHE_HIT;
-    ROUTES_COUNT(counts_of(s), hits);
+    count_hit(s);
     zq_reader_hold(&s->reader, &s->exchange->request.fields, s->choice.route->held);
     if (zq_reader_refused(&s->reader))
         zq_exchange_error(s->exchange, 412, 0, ZQ_SLICE("zq; detail=static"));

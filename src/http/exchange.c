@@ -188,6 +188,11 @@ void zq_exchange_settle(struct zq_http_exchange *ex)
 
 /* ---- the handler's questions ---- */
 
+bool zq_exchange_is_blocked(const struct zq_exchange *exchange)
+{
+    return ((const struct zq_http_exchange *)(const void *)exchange)->blocked;
+}
+
 bool zq_exchange_started(const struct zq_exchange *exchange)
 {
     return ((const struct zq_http_exchange *)(const void *)exchange)->phase != ZQ_RESPONSE_NONE;
