@@ -26,6 +26,11 @@ int64_t zq_loop_now_ms(const struct zq_loop *loop)
     return loop->now_ms;
 }
 
+int64_t zq_loop_now_us(const struct zq_loop *loop)
+{
+    return zq_loop_now_ms(loop) * 1000;
+}
+
 int zq_loop_add(struct zq_loop *loop, struct zq_io *io, int fd, uint32_t events)
 {
     FUZZ_CHECK(loop->io == NULL && fd == RIG_FD);
@@ -495,7 +500,8 @@ static void on_done(struct zq_http_server *server, struct zq_exchange *exchange)
     x->exchange = NULL;
 }
 
-static const struct zq_http_handler handler = {.on_request = on_request, .on_body = on_body, .on_writable = on_writable, .on_done = on_done};
+static const struct zq_http_handler handler = {
+    .on_request = on_request, .on_body = on_body, .on_writable = on_writable, .on_done = on_done};
 
 /* ---- the run ---- */
 

@@ -88,7 +88,7 @@ struct zq_exchange {
     unsigned magic;
     struct zq_request request;
     struct zq_arena arena; /* for whatever dies with the exchange */
-    int64_t started_us;    /* when the request's first byte was read */
+    int64_t started_us;    /* when the turn began in which the request's first byte was read */
     unsigned status;       /* of the final response; 0 before */
     uint64_t body_bytes;   /* of the response's content, handed to the kernel */
     bool body_done;        /* the request body was delivered whole */

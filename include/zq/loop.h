@@ -11,6 +11,7 @@
 
 #include "zq/base.h"
 
+#include <stdatomic.h>
 #include <sys/epoll.h>
 
 struct zq_loop;
@@ -36,7 +37,7 @@ struct zq_timer {
 /* A message to a loop from any thread, embedded in its owner. Zero-initialised is not posted. */
 struct zq_post {
     struct zq_node node;
-    bool posted;
+    atomic_bool posted;                    /* its owner may ask; written with the mailbox locked */
     void (*on_post)(struct zq_post *post); /* on the loop's thread */
 };
 
@@ -53,6 +54,7 @@ void zq_loop_free(struct zq_loop *loop);
 void zq_loop_run(struct zq_loop *loop); /* until zq_loop_stop */
 void zq_loop_stop(struct zq_loop *loop);
 int64_t zq_loop_now_ms(const struct zq_loop *loop); /* this turn's zq_now_ms, read once */
+int64_t zq_loop_now_us(const struct zq_loop *loop); /* the same instant, as zq_now_us has it */
 
 int zq_loop_add(struct zq_loop *loop, struct zq_io *io, int fd, uint32_t events); /* 0 or ZQ_EIO */
 void zq_loop_modify(struct zq_loop *loop, struct zq_io *io, uint32_t events); /* no call if same */
@@ -62,7 +64,7 @@ void zq_timer_set(struct zq_loop *loop, struct zq_timer *timer, int64_t after_ms
 void zq_timer_cancel(struct zq_loop *loop, struct zq_timer *timer);
 
 /* Posting what is posted already is a no-op. After unpost returns, on_post is not called (loop's
- * own thread only). */
+ * own thread only, when nobody else posts it any more). */
 void zq_loop_post(struct zq_loop *loop, struct zq_post *post);
 void zq_loop_unpost(struct zq_loop *loop, struct zq_post *post);
 /* Delivers what is posted: for a loop that nobody runs any more, and whose owner still wants its

@@ -7,20 +7,15 @@
 /* A larger head gets a block of its own in the arena, of its size. */
 #define LARGE_HEAD 4000
 
-static void identify(struct zq_request *request)
+static enum zq_method identify(struct zq_slice method)
 {
-    static const struct {
-        struct zq_slice name;
-        enum zq_method id;
-    } methods[] = {
-        {{"GET", 3}, ZQ_METHOD_GET},
-        {{"HEAD", 4}, ZQ_METHOD_HEAD},
-        {{"POST", 4}, ZQ_METHOD_POST},
-        {{"OPTIONS", 7}, ZQ_METHOD_OPTIONS},
-    };
-    for (size_t i = 0; i < ZQ_ARRAY_SIZE(methods); i++)
-        if (zq_slice_eq(request->method, methods[i].name))
-            request->method_id = methods[i].id;
+    if (zq_slice_eq(method, ZQ_SLICE("GET")))
+        return ZQ_METHOD_GET;
+    if (zq_slice_eq(method, ZQ_SLICE("HEAD")))
+        return ZQ_METHOD_HEAD;
+    if (zq_slice_eq(method, ZQ_SLICE("POST")))
+        return ZQ_METHOD_POST;
+    return zq_slice_eq(method, ZQ_SLICE("OPTIONS")) ? ZQ_METHOD_OPTIONS : ZQ_METHOD_OTHER;
 }
 
 static struct zq_http_exchange *begin(struct zq_conn *conn)
@@ -55,7 +50,7 @@ static void fill_line(struct zq_http_exchange *ex, const char *head)
     request->version_minor = scan->version_minor;
     /* How much of a refused line was read depends on how it came; what it gets must not. */
     if (scan->fields > 0)
-        identify(request);
+        request->method_id = identify(request->method);
 }
 
 void zq_request_refuse_head(struct zq_conn *conn, struct zq_slice head, unsigned status,
@@ -124,7 +119,7 @@ size_t zq_request_feed_head(struct zq_conn *conn, struct zq_slice input)
                 return 2;
             }
         }
-        conn->started_us = zq_now_us();
+        conn->started_us = zq_loop_now_us(conn->server->loop);
     }
     int64_t found = zq_head_scan(&conn->scan, input, conn->server->config);
     if (found > 0) {

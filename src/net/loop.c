@@ -13,13 +13,19 @@ static void on_wakeup(struct zq_io *io, uint32_t events)
     (void)events;
 }
 
+static void read_clock(struct zq_loop *loop)
+{
+    loop->now_us = zq_now_us();
+    loop->now_ms = loop->now_us / 1000;
+}
+
 struct zq_loop *zq_loop_new(void)
 {
     struct zq_loop *loop = calloc(1, sizeof(*loop));
     if (loop == NULL)
         return NULL;
     loop->magic = ZQ_LOOP_MAGIC;
-    loop->now_ms = zq_now_ms();
+    read_clock(loop);
     zq_wheel_init(&loop->wheel, loop->now_ms);
     zq_list_init(&loop->deferred);
     zq_list_init(&loop->flushing);
@@ -56,6 +62,11 @@ void zq_loop_free(struct zq_loop *loop)
 int64_t zq_loop_now_ms(const struct zq_loop *loop)
 {
     return loop->now_ms;
+}
+
+int64_t zq_loop_now_us(const struct zq_loop *loop)
+{
+    return loop->now_us;
 }
 
 /* ---- descriptors ---- */
@@ -196,7 +207,7 @@ static void wait_for_events(struct zq_loop *loop)
     ZQ_ASSERT(n >= 0 || errno == EINTR);
     loop->next = 0;
     loop->n_ready = n < 0 ? 0 : n;
-    loop->now_ms = zq_now_ms();
+    read_clock(loop);
 }
 
 void zq_loop_run(struct zq_loop *loop)

@@ -16,7 +16,7 @@
 struct zq_loop {
     unsigned magic;
     int epoll_fd;
-    int64_t now_ms;
+    int64_t now_us, now_ms;
     struct zq_wheel wheel;
     struct zq_mailbox mailbox;
     struct zq_io wakeup; /* the mailbox's eventfd */

@@ -48,6 +48,8 @@ void zq_mailbox_post(struct zq_mailbox *mailbox, struct zq_post *post)
 
 void zq_mailbox_unpost(struct zq_mailbox *mailbox, struct zq_post *post)
 {
+    if (!atomic_load_explicit(&post->posted, memory_order_relaxed))
+        return;
     pthread_mutex_lock(&mailbox->lock);
     if (post->posted) {
         post->posted = false;

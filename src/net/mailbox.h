@@ -1,8 +1,8 @@
 /* room: net, private
  *
  * A loop's messages from other threads. The list and every zq_post's `posted` and `node` are
- * under the lock; callbacks run without it. The owner says when it goes to sleep, so that posting
- * to a loop that is awake costs no system call.
+ * written under the lock; callbacks run without it. The owner says when it goes to sleep, so that
+ * posting to a loop that is awake costs no system call.
  */
 #ifndef ZQ_NET_MAILBOX_H
 #define ZQ_NET_MAILBOX_H
