@@ -78,6 +78,7 @@ static inline char zq_lower(char c)
     return c >= 'A' && c <= 'Z' ? (char)(c + 32) : c;
 }
 void zq_to_lower(char *p, size_t n); /* in place; ASCII alone, as everywhere */
+bool zq_is_lower(struct zq_slice s); /* would that change nothing? */
 
 /* Takes what comes before the next `mark`, or all there is, off `*rest`, and the mark with it.
  * False where nothing is left. */
@@ -161,9 +162,21 @@ static inline size_t zq_iov_bytes(const struct iovec *v, int n)
 /* An arena: bump allocation, freed as a whole. Aligned to 16. */
 struct zq_arena {
     struct zq_arena_block *head;
+    char *next;  /* the rest of that block */
+    size_t left; /* a multiple of 16 */
 };
 
-void *zq_arena_alloc(struct zq_arena *a, size_t n);                   /* NULL when out of memory */
+void *zq_arena_alloc_block(struct zq_arena *a, size_t n);        /* for zq_arena_alloc */
+static inline void *zq_arena_alloc(struct zq_arena *a, size_t n) /* NULL when out of memory */
+{
+    if (a->head == NULL || n > a->left)
+        return zq_arena_alloc_block(a, n);
+    char *p = a->next;
+    n = (n + 15) & ~(size_t)15;
+    a->next += n;
+    a->left -= n;
+    return p;
+}
 struct zq_slice zq_arena_copy(struct zq_arena *a, struct zq_slice s); /* p is NULL if no memory */
 void zq_arena_reset(struct zq_arena *a); /* keeps the first block for the next use */
 void zq_arena_fini(struct zq_arena *a);

@@ -74,7 +74,7 @@ struct zq_cache_request {
 int zq_cache_key(struct zq_buf *out, struct zq_slice scheme, struct zq_slice host,
                  struct zq_slice target);
 /* The host as it is in a key: what the application is to see where its answer may be shared. Part
- * of `host`, or from `arena`; p is NULL when out of memory. */
+ * of `host`, or from `arena`; p is NULL when out of memory. The scheme is in lower case. */
 struct zq_slice zq_cache_host(struct zq_slice scheme, struct zq_slice host, struct zq_arena *arena);
 
 /* A reader: embedded in the exchange, zero-initialised, never moved while attached. */

@@ -153,7 +153,7 @@ bool zq_chunk_is_mine(const struct zq_chunk *chunk)
 
 struct zq_arena_block {
     struct zq_arena_block *older;
-    size_t used, cap;
+    size_t cap;
     _Alignas(16) char data[];
 };
 
@@ -171,21 +171,21 @@ static struct zq_arena_block *new_block(size_t least)
     return block;
 }
 
-void *zq_arena_alloc(struct zq_arena *a, size_t n)
+static void use_block(struct zq_arena *a, struct zq_arena_block *block)
+{
+    *a = (struct zq_arena){.head = block, .next = block->data, .left = block->cap};
+}
+
+void *zq_arena_alloc_block(struct zq_arena *a, size_t n)
 {
     if (n > SIZE_MAX / 2)
         return NULL;
-    n = (n + 15) & ~(size_t)15;
-    if (a->head == NULL || a->head->cap - a->head->used < n) {
-        struct zq_arena_block *block = new_block(n);
-        if (block == NULL)
-            return NULL;
-        block->older = a->head;
-        a->head = block;
-    }
-    void *p = a->head->data + a->head->used;
-    a->head->used += n;
-    return p;
+    struct zq_arena_block *block = new_block((n + 15) & ~(size_t)15);
+    if (block == NULL)
+        return NULL;
+    block->older = a->head;
+    use_block(a, block);
+    return zq_arena_alloc(a, n);
 }
 
 struct zq_slice zq_arena_copy(struct zq_arena *a, struct zq_slice s)
@@ -207,12 +207,12 @@ void zq_arena_reset(struct zq_arena *a)
         a->head = older;
     }
     if (a->head != NULL)
-        a->head->used = 0;
+        use_block(a, a->head);
 }
 
 void zq_arena_fini(struct zq_arena *a)
 {
     zq_arena_reset(a);
     free(a->head);
-    a->head = NULL;
+    *a = (struct zq_arena){0};
 }

@@ -34,14 +34,17 @@ bool zq_route_path_is_plain(struct zq_slice path)
 {
     if (path.n == 0 || path.p[0] != '/')
         return false;
-    for (size_t i = 0; i < path.n; i++)
-        if (path.p[i] == '%' || path.p[i] == ';' || path.p[i] == '\\')
+    const char *segment = path.p + 1, *end = path.p + path.n;
+    for (const char *p = segment; p < end; p++) {
+        if (*p == '%' || *p == ';' || *p == '\\')
             return false;
-    struct zq_slice rest = zq_slice(path.p + 1, path.n - 1), segment;
-    while (zq_route_segment(&rest, &segment))
-        if (is_dots(segment) || (segment.n == 0 && rest.p != NULL))
+        if (*p != '/')
+            continue;
+        if (p == segment || is_dots(zq_slice(segment, (size_t)(p - segment))))
             return false;
-    return true;
+        segment = p + 1;
+    }
+    return !is_dots(zq_slice(segment, (size_t)(end - segment)));
 }
 
 /* ---- patterns ---- */

@@ -47,6 +47,14 @@ static int compare(struct zq_slice a, struct zq_slice b)
     return order != 0 ? order : (a.n > b.n) - (a.n < b.n);
 }
 
+/* The order of literals, in which most are told apart by their length. */
+static int place(struct zq_slice a, struct zq_slice b)
+{
+    if (a.n != b.n)
+        return a.n < b.n ? -1 : 1;
+    return a.n > 0 ? memcmp(a.p, b.p, a.n) : 0;
+}
+
 /* Where `text` is among the node's literals, or where it would be inserted. */
 static size_t place_of(const struct node *node, struct zq_slice text, bool *found)
 {
@@ -55,7 +63,7 @@ static size_t place_of(const struct node *node, struct zq_slice text, bool *foun
     *found = false;
     while (low < high) {
         size_t middle = low + (high - low) / 2;
-        int order = compare(node->literals[middle]->piece.prefix, text);
+        int order = place(node->literals[middle]->piece.prefix, text);
         if (order == 0) {
             *found = true;
             return middle;
@@ -273,8 +281,11 @@ static void name_parameters(const struct search *s, struct zq_route_match *out)
 bool zq_route_tree_match(const struct zq_route_tree *tree, struct zq_slice path,
                          struct zq_slice method, struct zq_route_match *out)
 {
-    struct search s = {.method = method};
+    struct search s;
 
+    s.method = method;
+    s.n = 0;
+    s.found = NULL;
     if (tree->root.n_literals == 0 && tree->root.parameters == NULL)
         return false;
     if (!zq_route_path_is_plain(path) || !visit(&s, &tree->root, zq_slice(path.p + 1, path.n - 1)))

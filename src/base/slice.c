@@ -105,29 +105,60 @@ int zq_parse_u64(struct zq_slice s, uint64_t max, uint64_t *out)
     return over ? ZQ_ELIMIT : 0;
 }
 
-/* Eight bytes at a time: in each the high bits of the two sums say "A or above" and "above Z". */
-static void lower_word(char *p)
+/* Eight bytes at a time: the high bit of each that is a capital. The high bits of the two sums say
+ * "A or above" and "above Z". */
+static uint64_t capitals(uint64_t word)
 {
     const uint64_t each = UINT64_MAX / 0xff;
-    uint64_t word;
-
-    memcpy(&word, p, 8);
     uint64_t low = word & (each * 0x7f);
     uint64_t upper = (low + each * (0x80 - 'A')) ^ (low + each * (0x7f - 'Z'));
-    word |= (upper & ~word & (each * 0x80)) >> 2;
-    memcpy(p, &word, 8);
+
+    return upper & ~word & (each * 0x80);
 }
 
+/* `n`: 4 or 8. */
+static inline uint64_t word_at(const char *p, size_t n)
+{
+    uint64_t word = 0;
+
+    memcpy(&word, p, n);
+    return word;
+}
+
+static inline void lower_word(char *p, size_t n)
+{
+    uint64_t word = word_at(p, n);
+
+    word |= capitals(word) >> 2;
+    memcpy(p, &word, n);
+}
+
+/* The last word may have some bytes again, which changes nothing. */
 void zq_to_lower(char *p, size_t n)
 {
-    size_t i = 0;
+    for (size_t i = 0; i + 8 < n; i += 8)
+        lower_word(p + i, 8);
+    if (n >= 8) {
+        lower_word(p + n - 8, 8);
+    } else if (n >= 4) {
+        lower_word(p, 4);
+        lower_word(p + n - 4, 4);
+    } else {
+        for (size_t i = 0; i < n; i++)
+            p[i] = zq_lower(p[i]);
+    }
+}
 
-    for (; i + 8 <= n; i += 8)
-        lower_word(p + i);
-    if (i > 0 && i < n)
-        lower_word(p + n - 8); /* some bytes again, which changes nothing */
-    for (; n < 8 && i < n; i++)
-        p[i] = zq_lower(p[i]);
+bool zq_is_lower(struct zq_slice s)
+{
+    size_t i = 0;
+    uint64_t found = 0;
+
+    for (; i + 8 <= s.n; i += 8)
+        found |= capitals(word_at(s.p + i, 8));
+    for (; i < s.n; i++)
+        found |= zq_lower(s.p[i]) != s.p[i];
+    return found == 0;
 }
 
 /* The length of the member at the start of `s`: up to a comma outside quoted strings (a backslash
@@ -174,12 +205,12 @@ const struct zq_field *zq_fields_find(const struct zq_fields *fields, struct zq_
 
 char *zq_put_number(char *to, uint64_t number)
 {
-    char digits[20];
-    size_t n = sizeof(digits);
+    uint64_t bound = 10;
+    int n = 1;
 
-    do {
-        digits[--n] = (char)('0' + number % 10);
-        number /= 10;
-    } while (number > 0);
-    return zq_put(to, zq_slice(digits + n, sizeof(digits) - n));
+    for (; n < 20 && number >= bound; n++)
+        bound *= 10;
+    for (int i = n; i > 0; number /= 10)
+        to[--i] = (char)('0' + number % 10);
+    return to + n;
 }

@@ -14,23 +14,28 @@ static char upper(char c)
     return c >= 'a' && c <= 'z' ? (char)(c - 32) : c;
 }
 
-/* The default port of a scheme that has one (RFC 9110 4.2.1, 4.2.2), with its colon. */
-static struct zq_slice default_port(struct zq_slice scheme)
+static inline bool ends_with(struct zq_slice s, struct zq_slice end)
 {
-    if (zq_slice_ieq(scheme, ZQ_SLICE("http")))
-        return ZQ_SLICE(":80");
-    if (zq_slice_ieq(scheme, ZQ_SLICE("https")))
-        return ZQ_SLICE(":443");
-    return (struct zq_slice){0};
+    return s.n > end.n && zq_slice_eq(zq_slice(s.p + s.n - end.n, end.n), end);
 }
 
-/* The host without `port`, where that is a port: in a bare IPv6 address it would be a group. */
-static struct zq_slice without_port(struct zq_slice host, struct zq_slice port)
+/* How much of the host is the default port of a scheme in lower case (RFC 9110 4.2.1, 4.2.2). */
+static size_t default_port(struct zq_slice scheme, struct zq_slice host)
 {
-    if (port.n == 0 || host.n <= port.n || memcmp(host.p + host.n - port.n, port.p, port.n) != 0)
-        return host;
-    struct zq_slice name = zq_slice(host.p, host.n - port.n);
-    if (name.p[name.n - 1] != ']' && memchr(name.p, ':', name.n) != NULL)
+    if (zq_slice_eq(scheme, ZQ_SLICE("http")))
+        return ends_with(host, ZQ_SLICE(":80")) ? 3 : 0;
+    if (zq_slice_eq(scheme, ZQ_SLICE("https")))
+        return ends_with(host, ZQ_SLICE(":443")) ? 4 : 0;
+    return 0;
+}
+
+/* In a bare IPv6 address what looks like a port is a group. */
+static struct zq_slice without_port(struct zq_slice scheme, struct zq_slice host)
+{
+    size_t port = default_port(scheme, host);
+    struct zq_slice name = zq_slice(host.p, host.n - port);
+
+    if (port > 0 && name.p[name.n - 1] != ']' && memchr(name.p, ':', name.n) != NULL)
         return host;
     return name;
 }
@@ -62,12 +67,9 @@ static char *write_target(char *to, struct zq_slice s)
 
 struct zq_slice zq_cache_host(struct zq_slice scheme, struct zq_slice host, struct zq_arena *arena)
 {
-    struct zq_slice name = without_port(host, default_port(scheme));
-    size_t i = 0;
+    struct zq_slice name = without_port(scheme, host);
 
-    while (i < name.n && zq_lower(name.p[i]) == name.p[i])
-        i++;
-    if (i == name.n)
+    if (zq_is_lower(name))
         return name;
     char *copy = zq_arena_alloc(arena, name.n);
     if (copy == NULL)
@@ -79,9 +81,10 @@ struct zq_slice zq_cache_host(struct zq_slice scheme, struct zq_slice host, stru
 size_t zq_key_write(char *to, struct zq_slice scheme, struct zq_slice host, struct zq_slice target)
 {
     char *p = write_lower(to, scheme);
+    struct zq_slice lower = zq_slice(to, scheme.n);
 
     *p++ = SEPARATOR;
-    p = write_lower(p, without_port(host, default_port(scheme)));
+    p = write_lower(p, without_port(lower, host));
     *p++ = SEPARATOR;
     if (target.n > 0)
         p = write_target(p, target);

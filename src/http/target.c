@@ -104,6 +104,12 @@ unsigned zq_target_parse(struct zq_slice target, struct zq_slice method, struct 
     return parse_absolute(target, out);
 }
 
+static bool is_escape(struct zq_slice s, size_t i)
+{
+    return s.p[i] == '%' && s.n - i >= 3 && zq_char_is(s.p[i + 1], ZQ_CHAR_HEX) &&
+           zq_char_is(s.p[i + 2], ZQ_CHAR_HEX);
+}
+
 /* ---- the host ---- */
 
 static bool is_ipv6(struct zq_slice s)
@@ -120,14 +126,11 @@ static bool is_ipv6(struct zq_slice s)
 static bool is_reg_name(struct zq_slice s)
 {
     for (size_t i = 0; i < s.n; i++) {
-        if (s.p[i] == '%') {
-            if (s.n - i < 3 || !zq_char_is(s.p[i + 1], ZQ_CHAR_HEX) ||
-                !zq_char_is(s.p[i + 2], ZQ_CHAR_HEX))
-                return false;
-            i += 2;
-        } else if (!zq_char_is(s.p[i], ZQ_CHAR_REGNAME)) {
+        if (zq_char_is(s.p[i], ZQ_CHAR_REGNAME))
+            continue;
+        if (!is_escape(s, i))
             return false;
-        }
+        i += 2;
     }
     return s.n > 0;
 }
@@ -136,12 +139,15 @@ static bool is_reg_name(struct zq_slice s)
  */
 static bool is_port(struct zq_slice s)
 {
-    uint64_t port;
-    if (s.n == 0)
-        return true;
-    if (s.p[0] != ':')
+    unsigned port = 0;
+    if (s.n > 0 && s.p[0] != ':')
         return false;
-    return s.n == 1 || zq_parse_u64(zq_slice(s.p + 1, s.n - 1), UINT16_MAX, &port) == 0;
+    for (size_t i = 1; i < s.n; i++) {
+        unsigned digit = (unsigned char)s.p[i] - '0';
+        if (digit > 9 || (port = 10 * port + digit) > UINT16_MAX)
+            return false;
+    }
+    return true;
 }
 
 bool zq_host_valid(struct zq_slice host)
@@ -163,12 +169,6 @@ bool zq_host_valid(struct zq_slice host)
 }
 
 /* ---- escapes ---- */
-
-static bool is_escape(struct zq_slice s, size_t i)
-{
-    return s.p[i] == '%' && s.n - i >= 3 && zq_char_is(s.p[i + 1], ZQ_CHAR_HEX) &&
-           zq_char_is(s.p[i + 2], ZQ_CHAR_HEX);
-}
 
 /* `plus`: what a `+` stands for. */
 static struct zq_slice decode(struct zq_slice s, char plus, struct zq_arena *arena)

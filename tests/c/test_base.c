@@ -4,6 +4,7 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include <cmocka.h>
@@ -40,9 +41,28 @@ static void lowers_ascii_in_place(void **state)
                 text[i] = (char)(c + i * 7);
                 expected[i] = i < n ? zq_lower(text[i]) : text[i];
             }
+            bool is_lower = memcmp(text, expected, n) == 0;
+            assert_int_equal(zq_is_lower(zq_slice(text, n)), is_lower);
             zq_to_lower(text, n);
             assert_memory_equal(text, expected, sizeof(text));
         }
+}
+
+/* On both sides of every power of ten, and nothing beyond the digits. */
+static void writes_decimal_numbers(void **state)
+{
+    uint64_t power = 1;
+
+    (void)state;
+    for (int i = 0; i < 20; i++, power *= 10) {
+        const uint64_t numbers[] = {power - 1, power, UINT64_MAX};
+        for (size_t k = 0; k < ZQ_ARRAY_SIZE(numbers); k++) {
+            char text[24] = {0}, expected[24];
+            snprintf(expected, sizeof(expected), "%llu", (unsigned long long)numbers[k]);
+            assert_ptr_equal(zq_put_number(text, numbers[k]), text + strlen(expected));
+            assert_string_equal(text, expected);
+        }
+    }
 }
 
 static void reads_decimal_numbers(void **state)
@@ -259,6 +279,7 @@ int main(void)
         cmocka_unit_test(trims_only_space_and_tab),
         cmocka_unit_test(compares_ascii_without_locale),
         cmocka_unit_test(lowers_ascii_in_place),
+        cmocka_unit_test(writes_decimal_numbers),
         cmocka_unit_test(reads_decimal_numbers),
         cmocka_unit_test(splits_lists),
         cmocka_unit_test(takes_pieces),
