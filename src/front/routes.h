@@ -128,7 +128,10 @@ int routes_key_url(const struct routes_view *view, struct zq_slice url, struct z
  * so again and again is logged once, whichever threads its responses come to. */
 void routes_settled(struct front_thread *thread, struct route_choice choice, unsigned status,
                     bool stored, const char *refusal);
+/* By the view's own thread, which alone counts there: others only read, so nothing is locked. */
 #define ROUTES_COUNT(counts, name)                                                                 \
-    atomic_fetch_add_explicit(&(counts)->name, 1, memory_order_relaxed)
+    atomic_store_explicit(&(counts)->name,                                                         \
+                          atomic_load_explicit(&(counts)->name, memory_order_relaxed) + 1,         \
+                          memory_order_relaxed)
 
 #endif

@@ -123,16 +123,19 @@ static bool is_ipv6(struct zq_slice s)
     return inet_pton(AF_INET6, text, &address) == 1;
 }
 
-static bool is_reg_name(struct zq_slice s)
+/* The length of the reg-name that `s` begins with. */
+static size_t reg_name_length(struct zq_slice s)
 {
-    for (size_t i = 0; i < s.n; i++) {
+    size_t i = 0;
+    while (i < s.n) {
         if (zq_char_is(s.p[i], ZQ_CHAR_REGNAME))
-            continue;
-        if (!is_escape(s, i))
-            return false;
-        i += 2;
+            i++;
+        else if (is_escape(s, i))
+            i += 3;
+        else
+            break;
     }
-    return s.n > 0;
+    return i;
 }
 
 /* What follows the host: nothing, or ":" and digits, of which there may be none (RFC 3986 3.2.3).
@@ -152,20 +155,16 @@ static bool is_port(struct zq_slice s)
 
 bool zq_host_valid(struct zq_slice host)
 {
-    const char *end;
+    size_t n;
     if (host.n > 0 && host.p[0] == '[') {
-        end = memchr(host.p, ']', host.n);
+        const char *end = memchr(host.p, ']', host.n);
         if (end == NULL || !is_ipv6(zq_slice(host.p + 1, (size_t)(end - host.p) - 1)))
             return false;
-        end++;
+        n = (size_t)(end - host.p) + 1;
     } else {
-        end = host.n > 0 ? memchr(host.p, ':', host.n) : NULL;
-        if (end == NULL)
-            end = host.p + host.n;
-        if (!is_reg_name(zq_slice(host.p, (size_t)(end - host.p))))
-            return false;
+        n = reg_name_length(host);
     }
-    return is_port(zq_slice(end, (size_t)(host.p + host.n - end)));
+    return n > 0 && is_port(zq_slice(host.p + n, host.n - n));
 }
 
 /* ---- escapes ---- */
