@@ -98,17 +98,18 @@ int link_body(struct link *link, uint32_t stream, struct zq_slice data, unsigned
     return 0;
 }
 
-/* Where the socket takes not all of it, nothing more is lent before it does: so at most one LEND is
- * behind its descriptor. */
+/* LEND leaves by itself: a descriptor comes with the first bytes of what it is sent with, and who
+ * reads whole frames up to there would find it without its LEND. Where the socket takes not all of
+ * it, nothing more is lent before it does: so at most one LEND is behind its descriptor. */
 int link_lend(struct link *link, uint32_t stream, int fd)
 {
-    size_t before = link->out.n;
-
-    if (link->broken || (link->io.events & EPOLLOUT) != 0 ||
-        zq_wire_encode_signal(&link->out, ZQ_WIRE_LEND, stream, 0) < 0)
+    if (link->broken || (link->io.events & EPOLLOUT) != 0)
+        return ZQ_EAGAIN;
+    write_out(link);
+    if (link->out.n > 0 || zq_wire_encode_signal(&link->out, ZQ_WIRE_LEND, stream, 0) < 0)
         return ZQ_EAGAIN;
     if (!write_with(link, fd)) {
-        link->out.n = before;
+        link->out.n = 0;
         return ZQ_EAGAIN;
     }
     if (link->out.n > 0)
