@@ -39,8 +39,9 @@ def groups(names):
 class Asking:
     """Clients that keep asking, each request on a path of its own."""
 
-    def __init__(self, server):
+    def __init__(self, server, upload):
         self.server, self.stopped, self.fault = server, threading.Event(), None
+        self.options = {"method": "POST", "body": upload} if upload else {}
         self.threads = [threading.Thread(target=self.run, args=(i,)) for i in range(4)]
 
     def run(self, client):
@@ -56,7 +57,7 @@ class Asking:
                 return
 
     def ask(self, name):
-        response = self.server.get(f"/answer?body={name}")
+        response = self.server.get(f"/answer?body={name}", **self.options)
         assert not response.all("injected"), response.head
         if response.get("x-evil") or not response.complete:
             return
@@ -75,7 +76,7 @@ class Asking:
             thread.join(60)
 
 
-def survive(directory, names, blamed):
+def survive(directory, names, blamed, upload=b""):
     executable = directory / "zq-worker"
     executable.write_text(f"#!{sys.executable} -IS\n" + SCRIPT.read_text())
     executable.chmod(0o755)
@@ -89,7 +90,7 @@ def survive(directory, names, blamed):
         front = server.children()["front"]
         good = real_workers(server)  # the one that is, and who replaced one that attacked at once
         assert len(front) == 1 and good
-        with Asking(server) as asking:
+        with Asking(server, upload) as asking:
             for n in range(1, len(names) + 1):
                 wait_for(
                     lambda n=n: asking.fault or (directory / f"done-{n}").exists(),
@@ -128,6 +129,11 @@ def real_workers(server):
 @pytest.mark.parametrize("names", groups(BLAMED), ids=lambda names: names[0])
 def test_a_worker_that_breaks_the_protocol_is_lost_alone(tmp_path, names):
     survive(tmp_path, names, blamed=True)
+
+
+def test_a_worker_that_keeps_blocks_is_lost_alone(tmp_path):
+    """zq/wire.h: "none is its own that was named in front of a PING when it answers"."""
+    survive(tmp_path, ["keeps-blocks"], blamed=True, upload=bytes(1 << 20))
 
 
 @pytest.mark.parametrize("names", groups(DECLARED), ids=lambda names: names[0])

@@ -1,6 +1,7 @@
 """Long bodies through shared memory (include/zq/region.h), from client to application and back: they
 arrive whole, whoever is slow, dies or is replaced meanwhile."""
 
+import contextlib
 import hashlib
 import os
 import signal
@@ -9,7 +10,7 @@ import time
 
 import pytest
 
-from harness import Closed, serve, wait_for
+from harness import Closed, resident_kib, serve, wait_for
 
 LEAST, BLOCK, WINDOW = 16 << 10, 64 << 10, 512 << 10
 AROUND = [n + d for n in (LEAST, BLOCK, 2 * BLOCK, WINDOW) for d in (-1, 0, 1)]
@@ -75,6 +76,37 @@ def test_many_at_once(server):
                 echo(client, size, ("length", "chunked")[i % 2])
 
     in_threads(32, run)
+
+
+def test_uploads_wait_for_a_worker_that_is_busy():
+    """zq/wire.h: "A front that finds no free block … lets the client wait", and buffers nothing."""
+    with (
+        serve("basic:app", "--front-threads=1", "--workers=1", "--no-access-log") as server,
+        contextlib.ExitStack() as stack,
+    ):
+        clients = [stack.enter_context(server.client()) for _ in range(MANY)]
+        for client in clients:
+            echo(client, BLOCK, "length")
+        front, worker = server.children()["front"][0], server.children()["worker"][0]
+        before = resident_kib(front)
+        os.kill(worker, signal.SIGSTOP)
+        data = os.urandom(1 << 20)
+        senders = [
+            threading.Thread(
+                target=client.send_request, args=("/echo", "POST"), kwargs={"body": data}
+            )
+            for client in clients
+        ]
+        for sender in senders:
+            sender.start()
+        time.sleep(1)
+        blocks = 64 * BLOCK >> 10
+        assert resident_kib(front) - before < blocks + MANY * (1 << 10) // 4
+        os.kill(worker, signal.SIGCONT)
+        for sender, client in zip(senders, clients, strict=True):
+            response = client.response()
+            assert response.status == 200 and digest(response.body) == digest(data)
+            sender.join(60)
 
 
 def slow_readers(server, n=MANY, target="/stream?parts=64&size=65536&cc=no-store"):

@@ -1,5 +1,6 @@
 """zq-worker alone: long bodies in shared memory (include/zq/region.h, SHARED and BLOCKS)."""
 
+import json
 import os
 
 import pytest
@@ -13,9 +14,11 @@ from wirelib import (
     RESPONSE,
     SHARED,
     Memory,
+    Stream,
     frame,
     number_frame,
     parse_response,
+    request_frame,
 )
 
 BYTES = bytes(range(256))
@@ -78,6 +81,50 @@ def test_uploads(link, size):
         at, window = at + n, window - n
     assert stream.response().body == data
     assert link.memory.taken(Memory.TO_WORKER) == []
+
+
+def as_one(link, size, headers):
+    """The messages of the application when all of a body is there: sizes, and whether more comes."""
+    request = request_frame(1, "POST", "/messages", headers, end=False)
+    parts = [min(Memory.BLOCK_BYTES, size - at) for at in range(0, size, Memory.BLOCK_BYTES)]
+    frames = [
+        frame(SHARED, 1, link.memory.put(bytes(n)), END if i == len(parts) - 1 else 0)
+        for i, n in enumerate(parts)
+    ]
+    link.streams = 1
+    link.send(request + b"".join(frames))
+    return [m[1:] for m in json.loads(Stream(link, 1).response().body)]
+
+
+@pytest.mark.parametrize("announced", [None, 1 << 20, 1, 2 << 20, 1 << 62, 1 << 80, "a"])
+def test_what_is_there_is_one_message(link, announced):
+    """ASGI http.request: `body` and `more_body`. The window is 1 MiB, and a whole one that has come
+    is one message, whatever Content-Length says: that only makes room early."""
+    headers = [] if announced is None else [(b"content-length", str(announced).encode())]
+    assert as_one(link, wirelib.REQUEST_WINDOW, headers) == [[wirelib.REQUEST_WINDOW, False]]
+
+
+def test_what_is_announced_is_not_waited_for(link):
+    """receive() has at once what is there, and the next one what comes then."""
+    headers = [(b"content-length", b"%d" % (1 << 20))]
+    stream = link.request("POST", "/messages", headers, end=False)
+    stream.shared(bytes(Memory.BLOCK_BYTES))
+    assert stream.next().kind == wirelib.WANT
+    assert link.ping() == 1
+    stream.shared(bytes(Memory.LEAST), END)
+    got = json.loads(stream.response().body)
+    assert [m[1:] for m in got] == [[Memory.BLOCK_BYTES, True], [Memory.LEAST, False]]
+
+
+def test_an_answer_to_ping_says_that_blocks_are_back(link):
+    """zq/wire.h: "none is its own that was named in front of a PING when it answers"; also where the
+    application takes nothing."""
+    stream = link.request("POST", "/upload", end=False)
+    for _ in range(wirelib.REQUEST_WINDOW // Memory.BLOCK_BYTES):
+        stream.shared(bytes(Memory.BLOCK_BYTES))
+    assert link.ping() == 1
+    assert link.memory.taken(Memory.TO_WORKER) == []
+    stream.cancel()
 
 
 def test_an_upload_in_both_kinds_of_frames(link):

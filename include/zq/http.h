@@ -106,8 +106,10 @@ struct zq_http_handler {
      * the request has no body. */
     void (*on_body)(struct zq_exchange *exchange, struct zq_slice data, bool end);
     /* May be NULL. Where content may be read into, `*n` bytes at most (of which the callee may take
-     * off), so that on_body gets it from there; or NULL: anywhere. Only content that nothing is
-     * decided by goes there. */
+     * off), so that on_body gets it from there (unless there is framing in it); or NULL: anywhere,
+     * or with an `*n` of 0: nowhere yet. Then no more is read or delivered until zq_exchange_want
+     * is called again, be it for 0 bytes, and the client is not taken for slow. Only content that
+     * nothing is decided by goes there. */
     char *(*on_body_room)(struct zq_exchange *exchange, size_t *n);
     /* zq_exchange_start or _write accepted less than offered before, and would accept more now. */
     void (*on_writable)(struct zq_exchange *exchange);

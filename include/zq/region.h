@@ -39,11 +39,13 @@ char *zq_region_block(const struct zq_region *region, enum zq_region_way way, ui
 
 /* The producer's, by one thread: takes the lowest free block, or ZQ_EAGAIN. */
 int zq_region_take(struct zq_region *region, enum zq_region_way way);
-/* Before that: the lowest free block, to be filled and then taken, or NULL; and taking the one that
- * begins at `p`, ZQ_EAGAIN if that is no free block. */
-char *zq_region_room(struct zq_region *region, enum zq_region_way way);
+/* Before that: where the lowest free block begins, to be filled and then taken, or NULL; `*n`, the
+ * bytes that are wanted, becomes less when the blocks right behind it that are free, too, are not
+ * enough. And taking the one that begins at `p`, ZQ_EAGAIN if that is no free block. */
+char *zq_region_room(struct zq_region *region, enum zq_region_way way, size_t *n);
 int zq_region_take_at(struct zq_region *region, enum zq_region_way way, const char *p);
 bool zq_region_has_free(struct zq_region *region, enum zq_region_way way); /* the same thread */
+uint32_t zq_region_count_free(struct zq_region *region, enum zq_region_way way);
 /* By its consumer, on any thread; or by the producer, when it was not named after all. */
 void zq_region_give(struct zq_region *region, enum zq_region_way way, uint32_t block);
 

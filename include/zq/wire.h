@@ -38,10 +38,11 @@
  *
  * SHARED names a block of the link's region (zq/region.h), where the bytes begin, and how many
  * there are. It is as good as a BODY frame with them. The receiver gives the block back by itself
- * when it has let go of the bytes; that takes no frame. A front that finds no free block sends
- * BODY; a worker may, too, or ask BLOCKS. The front answers that when it has read it and keeps, of
- * the blocks named in front of it, at most three quarters of all. The worker asks again only behind
- * the answer.
+ * when it has let go of the bytes; that takes no frame. A worker does so before it reads on: none
+ * is its own that was named in front of a PING when it answers. A front that finds no free block
+ * sends BODY, or PINGs and lets the client wait; a worker sends BODY, too, or asks BLOCKS. The
+ * front answers that when it has read it and keeps, of the blocks named in front of it, at most
+ * three quarters of all. The worker asks again only behind the answer.
  *
  * OFFER, behind RESPONSE: the next bytes of the body are so many and long, and nothing of it comes
  * until they have left, or behind KEEP, all of them, as usual: under credit, and before the next
@@ -70,9 +71,9 @@
 #include "zq/route.h"
 
 #define ZQ_WIRE_HEADER_SIZE 12
-#define ZQ_WIRE_PAYLOAD_MAX (1u << 20)      /* of any frame */
-#define ZQ_WIRE_BODY_MAX (64u << 10)        /* body bytes an encoder puts in one frame */
-#define ZQ_WIRE_REQUEST_WINDOW (256u << 10) /* body bytes before the first CREDIT */
+#define ZQ_WIRE_PAYLOAD_MAX (1u << 20)    /* of any frame */
+#define ZQ_WIRE_BODY_MAX (64u << 10)      /* body bytes an encoder puts in one frame */
+#define ZQ_WIRE_REQUEST_WINDOW (1u << 20) /* body bytes before the first CREDIT */
 #define ZQ_WIRE_RESPONSE_WINDOW (512u << 10)
 #define ZQ_WIRE_SHARED_LEAST (16u << 10) /* shorter parts are cheaper in a frame */
 #define ZQ_WIRE_CREDIT_MAX (1u << 30)    /* a stream's credit never exceeds this */

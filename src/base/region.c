@@ -121,9 +121,28 @@ bool zq_region_has_free(struct zq_region *region, enum zq_region_way way)
     return find_free(region, way) < ways[way].n;
 }
 
-char *zq_region_room(struct zq_region *region, enum zq_region_way way)
+uint32_t zq_region_count_free(struct zq_region *region, enum zq_region_way way)
 {
-    return region != NULL ? zq_region_block(region, way, find_free(region, way)) : NULL;
+    uint32_t n = 0;
+
+    for (uint32_t block = 0; block < ways[way].n; block++)
+        n += is_free(region, way, block);
+    return n;
+}
+
+char *zq_region_room(struct zq_region *region, enum zq_region_way way, size_t *n)
+{
+    uint32_t first = region != NULL ? find_free(region, way) : ways[way].n;
+    size_t room = 0;
+
+    for (uint32_t block = first; block < ways[way].n && room < *n; block++) {
+        if (!is_free(region, way, block))
+            break;
+        room += ZQ_REGION_BLOCK_BYTES;
+    }
+    if (room < *n)
+        *n = room;
+    return zq_region_block(region, way, first);
 }
 
 static int take(struct zq_region *region, enum zq_region_way way, uint32_t block)

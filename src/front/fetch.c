@@ -6,7 +6,6 @@
 
 #include <stdlib.h>
 
-#define FETCH_MAGIC 0x46544348u
 #define ATTEMPTS_MAX 2
 /* Credit is given back in steps, not byte by byte. */
 #define CREDIT_STEP (32u << 10)
@@ -36,6 +35,7 @@ static void fetch_free(struct fetch *fetch)
     zq_timer_cancel(loop, &fetch->pace);
     zq_loop_unpost(loop, &fetch->wake);
     zq_list_remove(&fetch->node);
+    zq_list_remove(&fetch->roomless);
     zq_buf_fini(&fetch->request);
     zq_arena_fini(&fetch->arena);
     routes_unuse(fetch->choice.view);
@@ -52,6 +52,7 @@ static void let_go(struct fetch *fetch)
         link_cancel(fetch->link, fetch->stream);
     fetch->stream = 0;
     fetch->link = NULL;
+    zq_list_remove(&fetch->roomless);
 }
 
 /* 500 is the application's own word; with the others it was out of reach (RFC 9111 4.2.4). */
@@ -65,9 +66,7 @@ void fetch_answer(struct front_thread *thread, struct zq_writer *writer, unsigne
     zq_entry_fail(writer, status);
 }
 
-/* There is no response (yet) to pass on: everyone who waits gets this status. Past the head the
- * response is cut short instead. */
-static void fetch_fail(struct fetch *fetch, unsigned status)
+void fetch_fail(struct fetch *fetch, unsigned status)
 {
     let_go(fetch);
     if (fetch->state == FETCH_OPEN)
@@ -176,6 +175,7 @@ static struct fetch *fetch_new(struct front_thread *thread, struct zq_exchange *
         .body_done = !exchange->request.has_body,
     };
     zq_list_init(&fetch->node);
+    zq_list_init(&fetch->roomless);
     choice.view->uses++;
     ROUTES_COUNT(routes_counts(choice.view, choice.route), calls);
     atomic_fetch_add_explicit(&thread->front->calls, 1, memory_order_relaxed);
@@ -184,7 +184,7 @@ static struct fetch *fetch_new(struct front_thread *thread, struct zq_exchange *
 
 /* The time until the head. It begins anew with each part of the request's content: an application
  * that waits for a slow client is not late, and the client has a timeout of its own. */
-static void expect_head(struct fetch *fetch)
+void fetch_expect_head(struct fetch *fetch)
 {
     int64_t limit = fetch->thread->front->config->timeout_response;
 
@@ -210,7 +210,7 @@ static struct fetch *start(struct front_thread *thread, struct zq_exchange *exch
         fetch_fail(fetch, error == ZQ_ELIMIT ? 431 : 503);
         return NULL;
     }
-    expect_head(fetch);
+    fetch_expect_head(fetch);
     fetch->exchange = NULL; /* a failure is the caller's to tell, by our NULL */
     if (!dispatch(fetch))
         return NULL;
@@ -228,37 +228,6 @@ void fetch_refresh(struct front_thread *thread, struct zq_exchange *exchange,
                    struct zq_writer *writer, struct route_choice choice)
 {
     start(thread, exchange, writer, choice, true);
-}
-
-char *fetch_body_room(struct fetch *fetch, size_t *n)
-{
-    if (fetch->body_done || fetch->stream == 0 || *n < ZQ_WIRE_SHARED_LEAST)
-        return NULL;
-    if (*n > ZQ_REGION_BLOCK_BYTES)
-        *n = ZQ_REGION_BLOCK_BYTES;
-    return zq_region_room(fetch->link->region, ZQ_REGION_TO_WORKER);
-}
-
-void fetch_body(struct fetch *fetch, struct zq_slice data, bool end)
-{
-    ZQ_CHECK(fetch, FETCH_MAGIC);
-    if (fetch->body_done || fetch->stream == 0)
-        return;
-    while (data.n > 0 || end) {
-        size_t n = data.n < ZQ_WIRE_BODY_MAX ? data.n : ZQ_WIRE_BODY_MAX;
-        bool last = end && n == data.n;
-        if (link_body(fetch->link, fetch->stream, zq_slice(data.p, n), last ? ZQ_WIRE_END : 0) <
-            0) {
-            fetch_fail(fetch, 503);
-            return;
-        }
-        data = zq_slice(data.p + n, data.n - n);
-        fetch->body_done = last;
-        if (last)
-            break;
-    }
-    if (fetch->state == FETCH_SENT)
-        expect_head(fetch);
 }
 
 /* ---- from the worker ---- */
@@ -433,6 +402,7 @@ void fetch_orphaned(struct fetch *fetch, bool hung)
     fetch->stream = 0;
     lend_end(fetch);
     fetch->link = NULL;
+    zq_list_remove(&fetch->roomless);
     if (fetch->state == FETCH_SENT && fetch->retryable && !hung && fetch->attempts < ATTEMPTS_MAX)
         dispatch(fetch);
     else

@@ -16,6 +16,7 @@
 #include "front/link.h"
 #include "front/routes.h"
 
+#define FETCH_MAGIC 0x46544348u
 enum fetch_state { FETCH_WAITING, FETCH_SENT, FETCH_OPEN };
 
 struct fetch {
@@ -32,11 +33,13 @@ struct fetch {
     struct link *link;     /* while SENT or OPEN */
     struct route_choice choice;
     uint32_t stream;
-    unsigned attempts; /* workers it was sent to */
-    unsigned interims; /* responses of 1xx that the last of them sent */
-    uint32_t credit;   /* response bytes that the worker may still send */
-    struct lend lend;  /* those that it may send by itself */
-    uint64_t want;     /* request bytes that the worker may still get */
+    unsigned attempts;       /* workers it was sent to */
+    unsigned interims;       /* responses of 1xx that the last of them sent */
+    uint32_t credit;         /* response bytes that the worker may still send */
+    struct lend lend;        /* those that it may send by itself */
+    struct zq_node roomless; /* in link->roomless, while the request's content waits for a block */
+    size_t room_wanted;
+    uint64_t want; /* request bytes that the worker may still get */
     bool retryable, is_head, unsafe;
     bool background; /* for no exchange */
     bool body_done;  /* the request's content was sent whole */
@@ -58,11 +61,18 @@ void fetch_answer(struct front_thread *thread, struct zq_writer *writer, unsigne
  * sent Expect: 100-continue is asked only when the application wants it (WANT). */
 void fetch_pull(struct fetch *fetch);
 void fetch_pull_unless_expected(struct fetch *fetch);
+
+/* ---- the request's content (fetch_body.c) ---- */
+
 /* Decoded request content for the worker, never more than was wanted. */
 void fetch_body(struct fetch *fetch, struct zq_slice data, bool end);
 /* Where the next of it is best put, `*n` bytes at most (less afterwards if there is less room), to
- * be given to fetch_body at once; NULL: anywhere. */
+ * be given to fetch_body at once; NULL: anywhere, or with an `*n` of 0 nowhere before a block is
+ * free: then the exchange is asked for it again. */
 char *fetch_body_room(struct fetch *fetch, size_t *n);
+/* From link.c: blocks may be free again. */
+void fetch_make_room(struct link *link);
+
 /* The exchange leaves; the fetch goes on only if somebody profits. */
 void fetch_leave(struct fetch *fetch);
 /* Sends what waits for a worker, oldest first, while there is one. */
@@ -75,6 +85,11 @@ int fetch_frame(struct fetch *fetch, const struct zq_wire_frame *frame, struct z
 /* The worker died with this stream open. `hung`: it was killed for not answering. */
 void fetch_orphaned(struct fetch *fetch, bool hung);
 
+/* There is no response (yet) to pass on: everyone who waits gets this status. Past the head the
+ * response is cut short instead. The fetch is gone afterwards. */
+void fetch_fail(struct fetch *fetch, unsigned status);
+/* The time until the head begins anew. */
+void fetch_expect_head(struct fetch *fetch);
 /* From now on the worker may take --timeout-response-idle for what comes next. */
 void fetch_expect_more(struct fetch *fetch);
 

@@ -46,6 +46,7 @@ struct link *link_new(struct front_thread *thread, struct front_worker *worker,
     };
     if (zq_loop_add(thread->loop, &link->io, fd, EPOLLIN) < 0)
         goto fail;
+    zq_list_init(&link->roomless);
     zq_list_append(&thread->links, &link->node);
     link_pulse_start(link);
     return link;
@@ -346,6 +347,8 @@ static void read_frames(struct link *link)
         give_up(link);
     else if (error < 0)
         blame(link, zq_strerror(error));
+    else if (!link->broken)
+        fetch_make_room(link);
 }
 
 /* ---- events ---- */

@@ -33,6 +33,7 @@ struct link {
     struct zq_buf out;
     struct zq_defer flush;
     struct routes_declaring declaring;
+    size_t shared;     /* bytes in the blocks that were named since it was last written */
     size_t unanswered; /* bytes of `out` up to the end of the last ANSWER */
     size_t unfreed;    /* the same, of the last BLOCKS */
     struct stream *streams;
@@ -40,6 +41,8 @@ struct link {
     uint32_t round; /* makes stream numbers differ when a slot is used again */
     uint64_t lent;  /* bytes of long parts that the worker is to write to sockets (lend.h), */
     uint64_t kept;  /* and that it is to hand over */
+    struct zq_node roomless;      /* struct fetch, whose content waits for a free block */
+    uint32_t named, pinged_named; /* blocks, ever; those in front of the last ping */
     struct zq_timer pulse;
     int64_t pinged_ms; /* 0: no ping is under way */
     int64_t pace_ms;   /* from a ping's answer to the next ping */
@@ -89,6 +92,9 @@ void link_turn_ended(struct zq_defer *defer);
 void link_pulse_start(struct link *link);
 /* A request comes: with it the worker is asked, unless it was just now or will be soon. */
 void link_quicken(struct link *link);
+/* Content waits for a free block: the answer to a ping says that the worker has given back what was
+ * named in front of it. */
+void link_ask_room(struct link *link);
 /* The answer. 0 or ZQ_EPROTO. */
 int link_pong(struct link *link, const struct zq_wire_frame *frame);
 

@@ -5,8 +5,9 @@
 #include <sys/socket.h>
 
 #define WRITE_EARLY_BYTES (128u << 10)
-#define KEPT_BYTES (512u << 10) /* of an empty output buffer */
-#define DIRECT_BYTES (8u << 10) /* of a body part that goes out from where it is */
+#define SHARED_EARLY_BYTES (512u << 10) /* the same for blocks that the output names */
+#define KEPT_BYTES (512u << 10)         /* of an empty output buffer */
+#define DIRECT_BYTES (8u << 10)         /* of a body part that goes out from where it is */
 
 /* One sendmsg of what is buffered, and what else `message` has: the bytes that it took of that, all
  * else stays buffered. False when the socket takes no more. */
@@ -56,6 +57,7 @@ static void write_out(struct link *link)
 {
     size_t none;
 
+    link->shared = 0;
     while (link->out.n > 0 && write_once(link, (struct zq_slice){0}, &none))
         ;
     if (link->out.n == 0 && link->out.cap > KEPT_BYTES)
@@ -68,7 +70,8 @@ void link_flush_later(struct link *link)
 {
     if (link->broken)
         return;
-    if (link->out.n >= WRITE_EARLY_BYTES && (link->io.events & EPOLLOUT) == 0)
+    if ((link->out.n >= WRITE_EARLY_BYTES || link->shared >= SHARED_EARLY_BYTES) &&
+        (link->io.events & EPOLLOUT) == 0)
         write_out(link);
     if (link->out.n > 0)
         zq_loop_defer(link->thread->loop, &link->flush);
@@ -79,10 +82,13 @@ int link_body(struct link *link, uint32_t stream, struct zq_slice data, unsigned
     size_t taken = 0;
     int shared = zq_wire_share(&link->out, stream, link->region, ZQ_REGION_TO_WORKER, data, flags);
 
-    if (shared != ZQ_EAGAIN) {
-        link_flush_later(link);
-        return shared;
+    if (shared == 0) {
+        link->shared += data.n;
+        link->named++;
+        return 0;
     }
+    if (shared != ZQ_EAGAIN)
+        return shared;
     if (data.n < DIRECT_BYTES || (link->io.events & EPOLLOUT) != 0) {
         int error = zq_wire_encode_body(&link->out, stream, data, flags);
         link_flush_later(link);

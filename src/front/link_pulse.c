@@ -13,6 +13,7 @@
 static void ping(struct link *link)
 {
     link->pinged_ms = zq_loop_now_ms(link->thread->loop);
+    link->pinged_named = link->named;
     if (zq_wire_encode_number(&link->out, ZQ_WIRE_PING, 0, ++link->ping) == 0)
         link_flush_later(link);
     zq_timer_set(link->thread->loop, &link->pulse, PULSE_MS);
@@ -29,12 +30,24 @@ void link_quicken(struct link *link)
     ping(link);
 }
 
+void link_ask_room(struct link *link)
+{
+    if (link->pinged_ms == 0)
+        ping(link);
+}
+
+static bool keeps_blocks(const struct link *link)
+{
+    return !zq_list_empty(&link->roomless) && link->named == link->pinged_named &&
+           !zq_region_has_free(link->region, ZQ_REGION_TO_WORKER);
+}
+
 int link_pong(struct link *link, const struct zq_wire_frame *frame)
 {
     uint32_t number;
     int error = zq_wire_decode_number(frame, &number);
 
-    if (error < 0 || link->pinged_ms == 0 || number != link->ping)
+    if (error < 0 || link->pinged_ms == 0 || number != link->ping || keeps_blocks(link))
         return ZQ_EPROTO;
     link->pinged_ms = 0;
     link->suspect = false;

@@ -6,7 +6,7 @@
 
 bool zq_body_wants_read(const struct zq_http_exchange *ex)
 {
-    return ex->want > 0 && !ex->pub.body_done && ex->phase < ZQ_RESPONSE_WRITTEN &&
+    return ex->want > 0 && !ex->paused && !ex->pub.body_done && ex->phase < ZQ_RESPONSE_WRITTEN &&
            ex->conn->in.n == 0;
 }
 
@@ -23,7 +23,7 @@ bool zq_body_is_droppable(const struct zq_http_exchange *ex)
 /* Is there anything to parse that needs no more permission? Between chunks there may be. */
 static bool may_step(const struct zq_http_exchange *ex)
 {
-    if (ex->pub.body_done || ex->phase >= ZQ_RESPONSE_WRITTEN)
+    if (ex->paused || ex->pub.body_done || ex->phase >= ZQ_RESPONSE_WRITTEN)
         return false;
     return ex->want > 0 || (ex->asked && ex->chunked && !ex->in_chunk);
 }
@@ -48,11 +48,42 @@ static void deliver(struct zq_http_exchange *ex)
         handler->on_body(&ex->pub, ex->span, end);
 }
 
+/* What may be delivered, and of a known length is still to come. */
+static size_t deliverable(const struct zq_http_exchange *ex)
+{
+    uint64_t left =
+        ex->chunked ? ex->want : (uint64_t)ex->pub.request.content_length - ex->received;
+
+    return (size_t)(left < ex->want ? left : ex->want);
+}
+
+char *zq_body_room(struct zq_http_exchange *ex, size_t *n)
+{
+    const struct zq_http_handler *handler = ex->conn->server->handler;
+
+    *n = deliverable(ex);
+    if (*n == 0 || handler->on_body_room == NULL)
+        return NULL;
+    char *room = handler->on_body_room(&ex->pub, n);
+    ex->paused = *n == 0;
+    return ex->chunked ? NULL : room; /* there is framing in it */
+}
+
+/* When more may come, what is there waits for room with it: the two are one part then. */
+static bool waits_for_room(struct zq_http_exchange *ex, size_t there)
+{
+    size_t n;
+
+    if (ex->chunked || deliverable(ex) > there)
+        zq_body_room(ex, &n);
+    return ex->paused;
+}
+
 size_t zq_body_feed(struct zq_conn *conn, struct zq_slice input)
 {
     struct zq_http_exchange *ex = conn->exchange;
     size_t there = input.n;
-    if (!may_step(ex))
+    if (!may_step(ex) || waits_for_room(ex, input.n))
         return 0;
     /* What is parsed is never less than the content in it. */
     if (ex->want > 0 && input.n > ex->want)

@@ -14,6 +14,7 @@
 #define REQUESTS_A_TURN 32
 /* A body's framing is read along with the content that was asked for. */
 #define READ_LEAST 4096
+#define READS_A_TURN 16 /* of one client's content */
 
 /* ---- states ---- */
 
@@ -183,6 +184,11 @@ static void take(struct zq_conn *conn, const char *p, size_t n)
     keep(conn, p + used, n - used);
 }
 
+static bool wants_content(const struct zq_conn *conn)
+{
+    return conn->state == ZQ_CONN_EXCHANGE && zq_body_wants_read(conn->exchange);
+}
+
 static size_t read_size(const struct zq_conn *conn)
 {
     if (conn->state != ZQ_CONN_EXCHANGE || conn->exchange->want >= ZQ_SCRATCH_SIZE)
@@ -190,38 +196,46 @@ static size_t read_size(const struct zq_conn *conn)
     return conn->exchange->want > READ_LEAST ? conn->exchange->want : READ_LEAST;
 }
 
-/* Content with a known length is read right to where it is wanted: there is no framing in it. */
+/* Content with a known length is read right to where it is wanted: there is no framing in it.
+ * NULL: it has to wait. */
 static char *read_place(struct zq_conn *conn, size_t *size)
 {
-    const struct zq_http_handler *handler = conn->server->handler;
-    struct zq_http_exchange *ex = conn->exchange;
-    char *place = NULL;
-
-    if (conn->state == ZQ_CONN_EXCHANGE && handler->on_body_room != NULL && conn->in.n == 0 &&
-        ex->pub.request.content_length > 0) {
-        uint64_t left = (uint64_t)ex->pub.request.content_length - ex->received;
-        *size = (size_t)(left < ex->want ? left : ex->want);
-        place = handler->on_body_room(&ex->pub, size);
+    if (conn->state == ZQ_CONN_EXCHANGE && conn->in.n == 0) {
+        char *place = zq_body_room(conn->exchange, size);
+        if (place != NULL || conn->exchange->paused)
+            return place;
     }
-    if (place != NULL)
-        return place;
     *size = read_size(conn);
     return conn->server->scratch;
 }
 
-static void read_some(struct zq_conn *conn)
+/* True when all the room was filled, so that there may be more of the content that is wanted. */
+static bool read_some(struct zq_conn *conn)
 {
     size_t size;
     char *place = read_place(conn, &size);
+    if (place == NULL)
+        return false;
     ssize_t n = recv(conn->io.fd, place, size, MSG_DONTWAIT);
     if (n > 0) {
         take(conn, place, (size_t)n);
-    } else if (n == 0) {
+        return (size_t)n == size && wants_content(conn);
+    }
+    if (n == 0) {
         conn->peer_finished = true;
         state_of(conn)->finished(conn);
     } else if (errno != EAGAIN && errno != EINTR) {
         fail(conn);
     }
+    return false;
+}
+
+/* A client's content is read while there is more of it: what comes in one turn is one part for the
+ * application, and is in the caches still when it is passed on. */
+static void read_all(struct zq_conn *conn)
+{
+    for (unsigned n = 0; n < READS_A_TURN && read_some(conn); n++)
+        ;
 }
 
 static bool reads(const struct zq_conn *conn)
@@ -229,6 +243,11 @@ static bool reads(const struct zq_conn *conn)
     if (conn->resume.pending)
         return false; /* what was read already comes first */
     return conn->state != ZQ_CONN_EXCHANGE || zq_body_wants_read(conn->exchange);
+}
+
+static bool is_paused(const struct zq_conn *conn)
+{
+    return conn->state == ZQ_CONN_EXCHANGE && conn->exchange->paused;
 }
 
 void zq_conn_resume(struct zq_conn *conn)
@@ -245,6 +264,8 @@ static void on_resume(struct zq_defer *defer)
         fail(conn);
     else
         feed_kept(conn);
+    if (wants_content(conn))
+        read_all(conn);
     zq_conn_leave(conn);
 }
 
@@ -276,8 +297,10 @@ static void handle(struct zq_conn *conn, uint32_t events)
     if (conn->state == ZQ_CONN_CLOSED || (events & ~(uint32_t)EPOLLOUT) == 0)
         return;
     conn->deaf = !reads(conn);
-    if (!conn->deaf)
-        read_some(conn);
+    if (conn->deaf)
+        return;
+    read_all(conn);
+    conn->deaf = is_paused(conn); /* else it would be told of again and again */
 }
 
 static void on_event(struct zq_io *io, uint32_t events)

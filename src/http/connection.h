@@ -113,6 +113,7 @@ struct zq_http_exchange {
     bool announced;       /* on_request was called */
     bool chunked;
     bool in_chunk;             /* a chunk's data follows */
+    bool paused;               /* there is no room for it; until zq_exchange_want is called */
     bool asked;                /* zq_exchange_want was called */
     bool message_complete;     /* the end was read */
     bool followed;             /* part of the next request was read with it */
@@ -265,6 +266,9 @@ unsigned zq_message_check(struct zq_http_exchange *ex);
 
 size_t zq_body_feed(struct zq_conn *conn, struct zq_slice input);    /* in EXCHANGE */
 size_t zq_body_discard(struct zq_conn *conn, struct zq_slice input); /* in DISCARD */
+/* Where to read content to, and how much at most; NULL: anywhere, but nowhere when the exchange is
+ * paused then. */
+char *zq_body_room(struct zq_http_exchange *ex, size_t *n);
 bool zq_body_wants_read(const struct zq_http_exchange *ex);
 /* Could the rest of the body be dropped, to keep the connection? */
 bool zq_body_is_droppable(const struct zq_http_exchange *ex);

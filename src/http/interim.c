@@ -24,6 +24,7 @@ void zq_exchange_want(struct zq_exchange *exchange, uint64_t bytes)
         return;
     zq_conn_enter(conn);
     ex->asked = true;
+    ex->paused = false;
     ex->want = bytes < UINT64_MAX - ex->want ? ex->want + bytes : UINT64_MAX;
     if (ex->continue_pending && conn->in.n == 0) {
         /* RFC 9110 10.1.1; not needed where the content has begun to arrive. */

@@ -51,6 +51,17 @@ static void flush(struct zq_link *link)
 
 /* ---- input ---- */
 
+/* The Content-Length; 0: there is none. */
+static uint64_t announced_bytes(const struct zq_fields *fields)
+{
+    uint64_t n;
+
+    for (size_t i = 0; i < fields->n; i++)
+        if (zq_slice_eq(fields->v[i].name, ZQ_SLICE("content-length")))
+            return zq_parse_u64(fields->v[i].value, INT64_MAX, &n) == 0 ? n : 0;
+    return 0;
+}
+
 static int open_stream(struct zq_link *link, const struct zq_wire_frame *frame)
 {
     struct zq_wire_request wire;
@@ -67,7 +78,9 @@ static int open_stream(struct zq_link *link, const struct zq_wire_frame *frame)
         PyErr_WriteUnraisable((PyObject *)link);
         return zq_wire_encode_signal(&link->out.frames, ZQ_WIRE_RESET, frame->stream, 0);
     }
-    error = zq_stream_open(&r->stream, link, frame->stream, wire.body, frame->flags & ZQ_WIRE_END);
+    bool end = frame->flags & ZQ_WIRE_END;
+    error = zq_stream_open(&r->stream, link, frame->stream, wire.body,
+                           end ? 0 : announced_bytes(&wire.fields), end);
     if (error == 0)
         zq_request_start(r);
     Py_DECREF(r);

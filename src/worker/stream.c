@@ -7,6 +7,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#define ANNOUNCED_SHARE                                                                            \
+    16 /* of an announced body, what has to be there for all of it to get room */
+
 /* The only setter: a state is never gone back to. */
 static void move(struct zq_stream *s, enum zq_stream_state state)
 {
@@ -86,8 +89,9 @@ static void reset(struct zq_stream *s, enum zq_stream_state state)
 }
 
 int zq_stream_open(struct zq_stream *s, struct zq_link *link, uint32_t id, struct zq_slice body,
-                   bool end)
+                   uint64_t announced, bool end)
 {
+    s->announced = announced;
     s->id = id;
     s->link = link;
     s->window = ZQ_WIRE_REQUEST_WINDOW;
@@ -109,18 +113,29 @@ void zq_stream_lose(struct zq_stream *s, bool answer)
 
 /* ---- the request's body ---- */
 
-/* Room behind what is kept already: exactly, for one part is mostly all there is of a message, and
- * when there are more of them, soon enough for many. */
-static int grow_part(struct zq_stream *s, size_t n)
+/* Of a body that is under way, room for all that was announced is made once a good part of it is
+ * there: it is not copied again then. Else for what is there, for one part is mostly all there is
+ * of a message, and when there are more of them, soon enough for many. Never more than may come. */
+static size_t part_size(const struct zq_stream *s, size_t n)
 {
     size_t need = s->part_n + n, cap = s->part ? (size_t)PyBytes_GET_SIZE(s->part) : 0;
+    uint64_t whole = s->part_n + s->announced, most = s->part_n + s->window;
+    size_t size = 2 * cap > need ? 2 * cap : need;
 
-    if (need <= cap)
+    if (whole > size && whole / ANNOUNCED_SHARE <= need)
+        size = whole < most ? (size_t)whole : (size_t)most;
+    return size < most ? size : (size_t)most;
+}
+
+static int grow_part(struct zq_stream *s, size_t n)
+{
+    if (s->part != NULL && s->part_n + n <= (size_t)PyBytes_GET_SIZE(s->part))
         return 0;
+    Py_ssize_t size = (Py_ssize_t)part_size(s, n);
     if (s->part == NULL)
-        s->part = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)need);
+        s->part = PyBytes_FromStringAndSize(NULL, size);
     else /* nobody else has seen it; when it fails, it is gone */
-        _PyBytes_Resize(&s->part, (Py_ssize_t)(need > 2 * cap ? need : 2 * cap));
+        _PyBytes_Resize(&s->part, size);
     if (s->part != NULL)
         return 0;
     PyErr_Clear();
@@ -146,6 +161,7 @@ int zq_stream_feed_body(struct zq_stream *s, struct zq_slice body, bool end)
     if (error < 0)
         return error;
     s->window -= (uint32_t)body.n;
+    s->announced -= body.n < s->announced ? body.n : s->announced;
     s->body_ended = end;
     s->on_event(s, ZQ_STREAM_BODY);
     return 0;

@@ -68,10 +68,11 @@ struct zq_stream {
     void (*on_event)(struct zq_stream *stream, enum zq_stream_event event);
 
     /* the request's body */
-    PyObject *part;  /* bytes, owned: what came and was not taken yet; bounded by the window */
-    size_t part_n;   /* of them, that are filled */
-    uint32_t window; /* bytes that the front may still send */
-    uint32_t owed;   /* bytes taken for which no credit was given yet */
+    PyObject *part;     /* bytes, owned: what came and was not taken yet; bounded by the window */
+    size_t part_n;      /* of them, that are filled */
+    uint64_t announced; /* by Content-Length, that have not come yet; 0: not known */
+    uint32_t window;    /* bytes that the front may still send */
+    uint32_t owed;      /* bytes taken for which no credit was given yet */
     bool body_ended, body_taken, wanted;
 
     /* the response */
@@ -127,10 +128,11 @@ void zq_stream_fail(struct zq_stream *s);
 
 /* ---- the link's side ---- */
 
-/* A stream begins, with what REQUEST carried of its body. 0, or ZQ_EPROTO past the window, or
+/* A stream begins, with what REQUEST carried of its body, of which `announced` bytes (0: not known)
+ * are said to come. 0, or ZQ_EPROTO past the window, or
  * ZQ_ENOMEM. */
 int zq_stream_open(struct zq_stream *s, struct zq_link *link, uint32_t id, struct zq_slice body,
-                   bool end);
+                   uint64_t announced, bool end);
 int zq_stream_feed_body(struct zq_stream *s, struct zq_slice body, bool end); /* the same */
 int zq_stream_feed_credit(struct zq_stream *s, uint32_t bytes);               /* 0 or ZQ_EPROTO */
 /* The client has left (`answer`: by CANCEL, which RESET answers), or the whole link. */

@@ -25,6 +25,9 @@ CONFIG, READY, LINKS = 1, 4, 5
  ROUTE, ROUTES, SHARED, BLOCKS, OFFER, LEND, KEEP, RETURNED) = range(1, 22)  # fmt: skip
 END = 1
 BLOCK_BYTES, WORDS_BYTES, TO_FRONT_BLOCKS = 64 << 10, 4096, 64  # zq/region.h
+TO_WORKER_BLOCKS = 64
+REGION_BYTES = WORDS_BYTES + (TO_FRONT_BLOCKS + TO_WORKER_BLOCKS) * BLOCK_BYTES
+TAKEN = struct.pack("=I", 1) * TO_WORKER_BLOCKS
 memories = []  # what is shared with the front
 
 
@@ -348,6 +351,17 @@ def receive(control):
     return kind, fds
 
 
+def keep_blocks(links):
+    """Has all blocks of the uploads, and answers as if it had given them back."""
+    for memory in memories:
+        for at in range(0, len(memory), REGION_BYTES):
+            words = at + 4 * TO_FRONT_BLOCKS
+            memory[words : words + len(TAKEN)] = TAKEN
+    while True:
+        link, stream = first_request(links)
+        send(link, frame(WANT, stream))
+
+
 def first_request(links):
     """The link on which a request came, and its stream. Pings are answered."""
     while True:
@@ -403,6 +417,8 @@ def main():
     elif attack.startswith("control-"):
         for _ in range(20):
             send(control, random.Random(attack).randbytes(64))
+    elif attack == "keeps-blocks":
+        keep_blocks(links)
     elif attack.startswith("lent-"):
         borrow(link, stream, attack)
     else:

@@ -278,6 +278,44 @@ static void content_is_read_to_where_it_is_wanted(void **state)
     assert_int_equal(rig.in_room, 10);
 }
 
+/* zq/http.h: "Then no more is read or delivered until zq_exchange_want is called again, be it for 0
+ * bytes, and the client is not taken for slow". What came with the head waits for the rest's room.
+ */
+static void content_waits_for_room(void **state)
+{
+    (void)state;
+    rig.config.timeout_request_body = 50;
+    rig.room_size = sizeof(rig.room);
+    rig.no_room = true;
+    say(POST("/later", "Content-Length: 9\r\n", "abc"));
+    zq_exchange_want(rig.kept[0], 9);
+    say("def");
+    wait_ms(200);
+    assert_int_equal(errand_of(rig.kept[0])->body.n, 0);
+    rig.no_room = false;
+    zq_exchange_want(rig.kept[0], 0);
+    say("ghi" GET("/hello"));
+    assert_true(rig.kept[0]->body_done);
+    assert_int_equal(rig.in_room, 6);
+    assert_memory_equal(zq_buf_data(&errand_of(rig.kept[0])->body), "abcdefghi", 9);
+    reply_text(rig.kept[0], ZQ_SLICE("hello"));
+    hear(HELLO HELLO);
+}
+
+/* What is all there needs no room, and an answer does not wait for any. */
+static void content_that_is_there_needs_no_room(void **state)
+{
+    (void)state;
+    rig.no_room = true;
+    say(POST("/echo", "Content-Length: 3\r\n", "abc"));
+    hear(REPLY("3", "abc"));
+    say(POST("/later", "Content-Length: 9\r\n", "abc"));
+    zq_exchange_want(rig.kept[0], 9);
+    say("defghi" GET("/hello"));
+    reply_text(rig.kept[0], ZQ_SLICE("hello"));
+    hear(HELLO HELLO);
+}
+
 /* RFC 9112 8: what is cut off there is as incomplete as elsewhere. */
 static void content_that_ends_early_where_it_is_wanted(void **state)
 {
@@ -299,6 +337,8 @@ int main(void)
         TEST(chunks),
         TEST(content_is_read_to_where_it_is_wanted),
         TEST(content_that_ends_early_where_it_is_wanted),
+        TEST(content_waits_for_room),
+        TEST(content_that_is_there_needs_no_room),
         TEST(trailers_are_dropped),
         TEST(malformed_chunks_are_refused),
         TEST(endless_chunk_framing_is_refused),

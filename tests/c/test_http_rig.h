@@ -46,7 +46,8 @@ static struct rig {
     int turns_left;
     char room[4096];  /* where on_body gets content from, */
     size_t room_size; /* if this is not 0, */
-    size_t in_room;   /* and so many bytes were */
+    size_t in_room;   /* and so many bytes were; */
+    bool no_room;     /* or content waits */
     const char *big;  /* where what /big sends lies; NULL: it is made on the way */
 } rig;
 
@@ -541,13 +542,17 @@ static inline void expect_same(const struct outcome *expected)
 
 /* ---- set up ---- */
 
-/* A test that sets `room_size` has content put there. */
+/* A test that sets `room_size` has content put there, and one that sets `no_room` has it wait. */
 static inline char *on_body_room(struct zq_exchange *ex, size_t *n)
 {
     (void)ex;
+    if (rig.no_room)
+        *n = 0;
+    if (rig.no_room || rig.room_size == 0)
+        return NULL;
     if (*n > rig.room_size)
         *n = rig.room_size;
-    return *n > 0 ? rig.room : NULL;
+    return rig.room;
 }
 
 static const struct zq_http_handler rig_handler = {.on_request = on_request,

@@ -101,14 +101,40 @@ static void a_block_may_be_filled_before_it_is_taken(void **state)
 {
     (void)state;
     assert_int_equal(zq_region_take(producer, TO_FRONT), 0);
-    char *room = zq_region_room(producer, TO_FRONT);
+    size_t n = 10;
+    char *room = zq_region_room(producer, TO_FRONT, &n);
     assert_ptr_equal(room, zq_region_block(producer, TO_FRONT, 1));
     zq_region_give(consumer, TO_FRONT, 0); /* a lower one comes back meanwhile */
     assert_int_equal(zq_region_take_at(producer, TO_FRONT, room), 1);
     assert_int_equal(zq_region_take_at(producer, TO_FRONT, room), ZQ_EAGAIN);
     assert_int_equal(zq_region_take(producer, TO_FRONT), 0);
     assert_int_equal(zq_region_take(producer, TO_FRONT), 2);
-    assert_null(zq_region_room(NULL, TO_FRONT));
+    assert_int_equal(n, 10);
+    assert_null(zq_region_room(NULL, TO_FRONT, &n));
+    assert_int_equal(n, 0);
+}
+
+/* "becomes less when the blocks right behind it that are free, too, are not enough" */
+static void room_goes_on_in_the_blocks_behind(void **state)
+{
+    (void)state;
+    size_t n = 3 * ZQ_REGION_BLOCK_BYTES + 1;
+    assert_ptr_equal(zq_region_room(producer, TO_FRONT, &n),
+                     zq_region_block(producer, TO_FRONT, 0));
+    assert_int_equal(n, 3 * ZQ_REGION_BLOCK_BYTES + 1);
+    char *fourth = zq_region_block(producer, TO_FRONT, 3);
+    assert_int_equal(zq_region_take_at(producer, TO_FRONT, fourth), 3);
+    zq_region_room(producer, TO_FRONT, &n);
+    assert_int_equal(n, 3 * ZQ_REGION_BLOCK_BYTES);
+    n = SIZE_MAX; /* up to the last block, and not further */
+    for (uint32_t i = 0; i < 3; i++)
+        assert_int_equal(zq_region_take(producer, TO_FRONT), i);
+    assert_ptr_equal(zq_region_room(producer, TO_FRONT, &n),
+                     zq_region_block(producer, TO_FRONT, 4));
+    assert_int_equal(n, (ZQ_REGION_TO_FRONT_BLOCKS - 4) * ZQ_REGION_BLOCK_BYTES);
+    assert_int_equal(zq_region_count_free(producer, TO_FRONT), ZQ_REGION_TO_FRONT_BLOCKS - 4);
+    zq_region_give(consumer, TO_FRONT, 1);
+    assert_int_equal(zq_region_count_free(producer, TO_FRONT), ZQ_REGION_TO_FRONT_BLOCKS - 3);
 }
 
 static void what_is_no_block_is_not_taken(void **state)
@@ -125,7 +151,9 @@ static void what_is_no_block_is_not_taken(void **state)
         zq_region_take_at(producer, ZQ_REGION_TO_WORKER, first + all - ZQ_REGION_BLOCK_BYTES),
         (int)ZQ_REGION_TO_WORKER_BLOCKS - 1);
     take_all();
-    assert_null(zq_region_room(producer, TO_FRONT));
+    size_t n = 1;
+    assert_null(zq_region_room(producer, TO_FRONT, &n));
+    assert_int_equal(zq_region_count_free(producer, TO_FRONT), 0);
 }
 
 static void a_number_of_no_block_is_none(void **state)
@@ -253,19 +281,13 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
-        TEST(a_block_goes_there_and_back),
-        TEST(blocks_do_not_overlap),
-        TEST(there_are_so_many_blocks),
-        TEST(a_block_may_be_filled_before_it_is_taken),
-        TEST(what_is_no_block_is_not_taken),
-        TEST(a_number_of_no_block_is_none),
-        TEST(a_held_block_goes_back_with_its_chunk),
-        TEST(a_quarter_is_never_held),
-        TEST(a_held_block_outlives_the_link),
-        TEST(nobody_can_change_its_size),
-        TEST(what_is_no_such_memory_is_refused),
-        TEST(a_fork_does_not_have_it),
-        TEST(scribbled_words_are_words),
+        TEST(a_block_goes_there_and_back),       TEST(blocks_do_not_overlap),
+        TEST(there_are_so_many_blocks),          TEST(a_block_may_be_filled_before_it_is_taken),
+        TEST(room_goes_on_in_the_blocks_behind), TEST(what_is_no_block_is_not_taken),
+        TEST(a_number_of_no_block_is_none),      TEST(a_held_block_goes_back_with_its_chunk),
+        TEST(a_quarter_is_never_held),           TEST(a_held_block_outlives_the_link),
+        TEST(nobody_can_change_its_size),        TEST(what_is_no_such_memory_is_refused),
+        TEST(a_fork_does_not_have_it),           TEST(scribbled_words_are_words),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
