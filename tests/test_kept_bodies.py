@@ -113,7 +113,7 @@ class Worker:
 
 
 @contextlib.contextmanager
-def handed(directory, *options):
+def handed(directory, *options, **popen):
     """A server, and its worker."""
     executable = directory / "zq-worker"
     executable.write_text(f"#!{sys.executable} -IS\n" + (APPS / "handed.py").read_text())
@@ -125,7 +125,7 @@ def handed(directory, *options):
         listener.settimeout(DEADLINE)
         options = ("--front-threads=1", "--no-access-log", *options)
         env = {"HANDED": path}
-        with serve("basic:app", *options, worker=executable, env=env) as server:
+        with serve("basic:app", *options, worker=executable, env=env, **popen) as server:
             with listener.accept()[0] as connection:
                 link, *others = socket.recv_fds(connection, 16, 4)[1]
             for fd in others:  # the memory that is shared
@@ -256,6 +256,19 @@ def test_a_slow_reader_is_counted_no_more(talk):
             left -= n
         kind = worker.return_none(probe)  # and what is offered again may be kept
     assert left > LONG // 2  # all sockets are full
+
+
+def test_on_one_core_all_are_lent(tmp_path):
+    """Nothing is won where the front's time is the worker's."""
+    core = min(os.sched_getaffinity(0))
+    alone = {"preexec_fn": lambda: os.sched_setaffinity(0, {core})}
+    with handed(tmp_path, **alone) as (server, worker):
+        talk = Conversation(server, worker)
+        talk.offers(LEND, LEND, LEND, LEND, LEND)
+        for client in talk.clients.values():
+            client.close()
+        for fd in worker.fds:
+            os.close(fd)
 
 
 def test_hits_come_first(talk):

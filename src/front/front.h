@@ -70,6 +70,7 @@ struct front {
     struct access_log *access_log; /* NULL when off */
     int listeners[FRONT_LISTENERS_MAX];
     unsigned n_listeners, n_threads;
+    bool own_cores; /* there is one for each I/O thread and worker */
     struct front_thread threads[FRONT_THREADS_MAX];
     int admin_listeners[FRONT_ADMIN_LISTENERS_MAX];
     unsigned n_admin_listeners;

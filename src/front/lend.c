@@ -33,7 +33,8 @@ static bool front_has_time(const struct fetch *fetch)
     const struct front_thread *thread = fetch->thread;
     const struct link *link = fetch->link;
 
-    return thread->kept + fetch->lend.left < link->lent + link->kept / 2 && link->region != NULL &&
+    return thread->front->own_cores &&
+           thread->kept + fetch->lend.left < link->lent + link->kept / 2 && link->region != NULL &&
            zq_loop_now_ms(thread->loop) - thread->hit_ms > HIT_NEAR_MS;
 }
 

@@ -16,7 +16,8 @@
  * lent, then, which takes the least time in all; of many at once two thirds at most are kept, and
  * fewer where there are several workers.
  *
- * A front that serves hits has no time for that: none is to wait behind a long part.
+ * It takes more time in all, so where I/O threads and workers share cores nothing is kept for that.
+ * A front that serves hits has no time for it: none is to wait behind a long part.
  */
 #ifndef ZQ_FRONT_LEND_H
 #define ZQ_FRONT_LEND_H

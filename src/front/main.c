@@ -7,6 +7,7 @@
 #include "zq/front.h"
 #include "zq/log.h"
 
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +18,14 @@ static _Noreturn void die(const char *what, int error)
 {
     zq_log(ZQ_LOG_CRITICAL, "%s: %s", what, zq_strerror(error));
     exit(1);
+}
+
+static bool has_own_cores(const struct zq_config *config)
+{
+    cpu_set_t set;
+
+    return sched_getaffinity(0, sizeof(set), &set) == 0 &&
+           config->front_threads + config->workers <= CPU_COUNT(&set);
 }
 
 static void configure(struct front *front, struct zq_config *config, struct zq_slice text)
@@ -33,6 +42,7 @@ static void configure(struct front *front, struct zq_config *config, struct zq_s
     front->n_threads = (unsigned)config->front_threads;
     if (front->n_threads < 1 || front->n_threads > FRONT_THREADS_MAX)
         die("front-threads", ZQ_EINVAL);
+    front->own_cores = has_own_cores(config);
 }
 
 static void add_listener(struct front *front, const struct zq_control *m)
