@@ -10,12 +10,13 @@ import time
 
 import pytest
 
-from harness import Closed, resident_kib, serve, wait_for
+from harness import BUILD, Closed, resident_kib, serve, wait_for
 
 LEAST, BLOCK, WINDOW = 16 << 10, 64 << 10, 512 << 10
 AROUND = [n + d for n in (LEAST, BLOCK, 2 * BLOCK, WINDOW) for d in (-1, 0, 1)]
 MANY = 40  # slow readers: what they may hold is more than all blocks of a region
 SIZE = 4 << 20  # more than the sockets of a slow reader take
+SANITIZED = BUILD.name in ("asan", "tsan")  # they take memory of their own for what is read
 
 
 @pytest.fixture(scope="module")
@@ -101,7 +102,7 @@ def test_uploads_wait_for_a_worker_that_is_busy():
             sender.start()
         time.sleep(1)
         blocks = 64 * BLOCK >> 10
-        assert resident_kib(front) - before < blocks + MANY * (1 << 10) // 4
+        assert SANITIZED or resident_kib(front) - before < blocks + MANY * (1 << 10) // 4
         os.kill(worker, signal.SIGCONT)
         for sender, client in zip(senders, clients, strict=True):
             response = client.response()
