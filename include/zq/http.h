@@ -150,7 +150,8 @@ void zq_http_drain(struct zq_http_server *server, void (*on_empty)(struct zq_htt
 /* ---- request content ---- */
 
 /* Lets on_body deliver up to `bytes` more, after this has returned. Nothing is read from the client
- * beyond that (but for what one read brought). The first call answers `Expect: 100-continue`. */
+ * beyond that (but for what one read brought). The first call answers `Expect: 100-continue`; 0
+ * changes nothing but that what waits for on_body_room asks it again. */
 void zq_exchange_want(struct zq_exchange *exchange, uint64_t bytes);
 
 /* ---- response ---- */

@@ -32,7 +32,7 @@ void link_quicken(struct link *link)
 
 void link_ask_room(struct link *link)
 {
-    if (link->pinged_ms == 0)
+    if (!link->broken && link->pinged_ms == 0)
         ping(link);
 }
 

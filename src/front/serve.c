@@ -312,6 +312,7 @@ void serve_fetch_ended(struct zq_exchange *exchange)
     struct serving *s = exchange->user;
 
     s->fetch = NULL;
+    zq_exchange_want(exchange, 0); /* what waited for room is dropped, as all that still comes */
 }
 
 /* By the front, or by the http room, which may do so while the content comes: 408, 413 … */

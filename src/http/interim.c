@@ -20,7 +20,7 @@ void zq_exchange_want(struct zq_exchange *exchange, uint64_t bytes)
 {
     struct zq_http_exchange *ex = zq_exchange_of(exchange);
     struct zq_conn *conn = ex->conn;
-    if (zq_respond_is_over(ex) || ex->pub.body_done)
+    if (zq_respond_is_over(ex) || ex->pub.body_done || (bytes == 0 && !ex->paused))
         return;
     zq_conn_enter(conn);
     ex->asked = true;

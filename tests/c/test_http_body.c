@@ -302,6 +302,22 @@ static void content_waits_for_room(void **state)
     hear(HELLO HELLO);
 }
 
+/* zq/http.h: "0 changes nothing but that what waits for on_body_room asks it again": a client that
+ * expects 100 (RFC 9110 10.1.1) is not told to go on by that. */
+static void wanting_nothing_asks_for_nothing(void **state)
+{
+    (void)state;
+    say(POST("/later", "Content-Length: 3\r\nExpect: 100-continue\r\n", ""));
+    zq_exchange_want(rig.kept[0], 0);
+    wait_ms(20);
+    hear("");
+    zq_exchange_want(rig.kept[0], 3);
+    hear("HTTP/1.1 100 Continue\r\n\r\n");
+    say("abc");
+    reply_text(rig.kept[0], ZQ_SLICE("hello"));
+    hear(HELLO);
+}
+
 /* What is all there needs no room, and an answer does not wait for any. */
 static void content_that_is_there_needs_no_room(void **state)
 {
@@ -338,6 +354,7 @@ int main(void)
         TEST(content_is_read_to_where_it_is_wanted),
         TEST(content_that_ends_early_where_it_is_wanted),
         TEST(content_waits_for_room),
+        TEST(wanting_nothing_asks_for_nothing),
         TEST(content_that_is_there_needs_no_room),
         TEST(trailers_are_dropped),
         TEST(malformed_chunks_are_refused),
