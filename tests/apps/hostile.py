@@ -351,15 +351,12 @@ def receive(control):
     return kind, fds
 
 
-def keep_blocks(links):
-    """Has all blocks of the uploads, and answers as if it had given them back."""
+def take_blocks():
+    """All that uploads could have: what was sent before that would wait for nothing."""
     for memory in memories:
         for at in range(0, len(memory), REGION_BYTES):
             words = at + 4 * TO_FRONT_BLOCKS
             memory[words : words + len(TAKEN)] = TAKEN
-    while True:
-        link, stream = first_request(links)
-        send(link, frame(WANT, stream))
 
 
 def first_request(links):
@@ -407,6 +404,8 @@ def main():
             signal.pause()
         time.sleep(0.05)
         os._exit(0)
+    if attack == "keeps-blocks":
+        take_blocks()
     for each in links:
         send(each, routes(0))
     link, stream = first_request(links)
@@ -418,7 +417,8 @@ def main():
         for _ in range(20):
             send(control, random.Random(attack).randbytes(64))
     elif attack == "keeps-blocks":
-        keep_blocks(links)
+        while True:  # answers pings as if it had given them back
+            first_request(links)
     elif attack.startswith("lent-"):
         borrow(link, stream, attack)
     else:
