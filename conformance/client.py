@@ -401,9 +401,13 @@ def run_case(
         admin.take(run, "")
         return run
     try:
+        # What an earlier connection from this port has left: its request came after its end.
+        earlier = Run()
+        admin.take(earlier, connection.peer)
         connection.play(pieces, gap)
         run = connection.collect()
     finally:
         connection.close()
     admin.take(run, connection.peer)
+    run.died |= earlier.died
     return run
