@@ -61,11 +61,12 @@ def parse_wrk(text: str) -> Load:
 
 
 def parse_rate(text: str) -> Load:
-    """bench/rate's JSON."""
+    """A turn of bench/rate: its line of JSON."""
     data = json.loads(text)
     classes = {name: Histogram.read(h) for name, h in data["classes"].items()}
     errors = {"errors": data["errors"]} if data["errors"] else {}
     load = Load(0, data["seconds"], errors=errors, unanswered=data["unanswered"], raw=text)
+    load.cpu_s = data["cpu_s"]
     return _classified(load, classes, Histogram.read(data["late"]))
 
 
@@ -93,9 +94,8 @@ def pooled(loads: list[Load]) -> Load:
     return _classified(whole, classes, Histogram.pooled(load.late for load in loads))
 
 
-def _run(command: list[str], cpus, env: dict[str, str], stop_after_s: float | None) -> tuple:
+def _run(command: list[str], cpus, env: dict[str, str], stop_after_s: float) -> tuple:
     """Runs a generator; its output and CPU seconds. It is interrupted after `stop_after_s`."""
-    limit = (stop_after_s or 0) + SLACK_S
     process = subprocess.Popen(
         command,
         stdin=subprocess.DEVNULL,
@@ -104,12 +104,11 @@ def _run(command: list[str], cpus, env: dict[str, str], stop_after_s: float | No
         env=os.environ | env,
         preexec_fn=lambda: os.sched_setaffinity(0, set(cpus)),
     )
-    guard = threading.Timer(limit if stop_after_s else 120.0, process.kill)
+    guard = threading.Timer(stop_after_s + SLACK_S, process.kill)
     guard.start()
     try:
-        if stop_after_s:
-            time.sleep(stop_after_s)
-            process.send_signal(signal.SIGINT)
+        time.sleep(stop_after_s)
+        process.send_signal(signal.SIGINT)
         output = process.stdout.read()
         _, status, rusage = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
@@ -142,15 +141,47 @@ def wrk(port: int, row, target: str, seconds: float, cpus) -> Load:
     return load
 
 
-def rate(
-    port: int, per_second: float, conns: int, seconds: float, cpus, classes: list[tuple]
-) -> Load:
-    """A constant rate; `classes` are (name, weight, target)."""
-    # A thread of it can do over 100,000 a second; one that need not be is one wake-up less.
-    threads = max(1, min(len(cpus), conns, round(per_second / 60_000 + 0.5)))
-    command = [str(tool("rate")), str(port), f"{seconds:g}", f"{per_second:g}"]
-    command += [str(conns), str(threads), *(f"{n}:{w:g}:{t}" for n, w, t in classes)]
-    text, cpu_s = _run(command, cpus, {}, None)
-    load = parse_rate(text)
-    load.cpu_s, load.threads = cpu_s, threads
-    return load
+class Rate:
+    """A constant rate, in turns of `seconds`. Its process and connections stay from the first turn
+    to `close`: one that was started for each would be work for others, which a p99 shows."""
+
+    def __init__(
+        self, port: int, per_second: float, conns: int, seconds: float, cpus, classes: list[tuple]
+    ):
+        """`classes` are (name, weight, target)."""
+        # A thread of it can do over 100,000 a second; one that need not be is one wake-up less.
+        self.threads = max(1, min(len(cpus), conns, round(per_second / 60_000 + 0.5)))
+        self.seconds = seconds
+        command = [str(tool("rate")), str(port), f"{seconds:g}", f"{per_second:g}"]
+        command += [str(conns), str(self.threads), *(f"{n}:{w:g}:{t}" for n, w, t in classes)]
+        self.process = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            errors="replace",
+            preexec_fn=lambda: os.sched_setaffinity(0, set(cpus)),
+        )
+
+    def turn(self) -> Load:
+        """RuntimeError with what it says when it ends, or takes SLACK_S more than its time."""
+        guard = threading.Timer(self.seconds + SLACK_S, self.process.kill)
+        guard.start()
+        try:
+            print(file=self.process.stdin, flush=True)
+            text = self.process.stdout.readline()
+        except BrokenPipeError:
+            text = ""
+        finally:
+            guard.cancel()
+        if not text:
+            said = self.process.stderr.read()
+            raise RuntimeError(f"rate failed ({self.process.wait()}):\n{said}")
+        load = parse_rate(text)
+        load.threads = self.threads
+        return load
+
+    def close(self) -> None:
+        self.process.kill()
+        self.process.communicate()

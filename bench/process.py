@@ -130,14 +130,32 @@ def reset_peak(pids: Iterable[int]) -> None:
             Path(f"/proc/{pid}/clear_refs").write_text("5")
 
 
+def _threads(pids: Iterable[int]) -> list[int]:
+    found: list[int] = []
+    for pid in pids:
+        with contextlib.suppress(OSError):
+            found += map(int, os.listdir(f"/proc/{pid}/task"))
+    return found
+
+
 def pin(pids: Iterable[int], cpus: Iterable[int]) -> None:
     """Every thread of these processes, to these processors."""
     wanted = set(cpus)
-    for pid in pids:
+    for tid in _threads(pids):
         with contextlib.suppress(OSError):
-            for tid in os.listdir(f"/proc/{pid}/task"):
-                with contextlib.suppress(OSError):
-                    os.sched_setaffinity(int(tid), wanted)
+            os.sched_setaffinity(tid, wanted)
+
+
+def go_first(pids: Iterable[int]) -> bool:
+    """Every thread of these processes, and what it starts, goes before all usual ones of the machine
+    (SCHED_FIFO); False where that is not permitted."""
+    try:
+        for tid in _threads(pids):
+            with contextlib.suppress(ProcessLookupError):
+                os.sched_setscheduler(tid, os.SCHED_FIFO, os.sched_param(1))
+    except PermissionError:
+        return False
+    return True
 
 
 class Server:

@@ -2,6 +2,10 @@
  *
  *   rate PORT SECONDS RATE CONNECTIONS THREADS NAME:WEIGHT:PATH...
  *
+ * Each line that it reads is a turn of so many seconds, whose result it prints; the connections stay
+ * open. It ends with its input. (A process that is started for each turn is work for others on the
+ * machine, which the slowest hundredth of half a second shows.)
+ *
  * Requests are due at fixed times, whatever the server does, and latency runs from the time a
  * request was due, not from when it could be sent: a server that stalls for 100 ms is charged for
  * every request of these 100 ms. A due request takes any idle connection; when all are busy it
@@ -10,12 +14,12 @@
  * Before the time begins each connection has been answered once, which is not counted: a server that
  * still accepts is not one that stalls.
  *
- * Prints one JSON object: per class the requests answered, and their latencies in microseconds as
+ * Prints one JSON object a turn, on one line: per class the requests answered, and their latencies in microseconds as
  * [no more than, how many] pairs, so that those of several runs can be added; `late`, how late
  * requests went out although a connection was idle, which is the generator's own fault;
  * `unanswered`, requests that had no answer two seconds after the last was due: they are among the
- * latencies with their age. A status other than 200, or a lost connection, is an error. Latencies are
- * kept in 128 steps a power of two: within 0.8 %. */
+ * latencies with their age; `cpu_s`, its own CPU seconds. A status other than 200, or a connection
+ * lost during the turn, is an error. Latencies are kept in 128 steps a power of two: within 0.8 %. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/tcp.h>
@@ -302,17 +306,20 @@ static void greet(struct worker *w)
     while (any_busy(w) && now_ns() < begun + DRAIN_NS)
         poll_input(w, begun + DRAIN_NS);
     memset(w->latency, 0, (size_t)n_kinds * sizeof(*w->latency));
+    w->errors = 0; /* what the server closed since the last turn */
 }
 
 static void *run(void *arg)
 {
     struct worker *w = arg;
+    memset(&w->late, 0, sizeof(w->late));
     size_t due_max = (size_t)(w->rate * seconds) + 2, first = 0, last = 0;
     struct due *queue = malloc(due_max * sizeof(*queue));
     if (queue == NULL)
         exit(1);
     for (int i = 0; i < w->connections; i++)
-        open_conn(w, &w->conns[i]);
+        if (w->conns[i].fd < 0)
+            open_conn(w, &w->conns[i]);
     greet(w);
     pthread_barrier_wait(&barrier);
 
@@ -384,6 +391,42 @@ static bool parse_kind(struct kind *kind, char *text)
     return kind->weight > 0 && n > 0 && (size_t)n < sizeof(kind->request);
 }
 
+static bool turn(struct worker *workers, int threads, double rate)
+{
+    static struct histogram total[CLASSES_MAX], late;
+    struct timespec began, ended;
+    uint64_t errors = 0, unanswered = 0;
+
+    memset(total, 0, sizeof(total));
+    memset(&late, 0, sizeof(late));
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &began);
+    for (int i = 0; i < threads; i++)
+        if (pthread_create(&workers[i].thread, NULL, run, &workers[i]) != 0)
+            return false;
+    for (int i = 0; i < threads; i++) {
+        pthread_join(workers[i].thread, NULL);
+        for (int k = 0; k < n_kinds; k++)
+            merge(&total[k], &workers[i].latency[k]);
+        merge(&late, &workers[i].late);
+        errors += workers[i].errors;
+        unanswered += workers[i].unanswered;
+    }
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &ended);
+    printf("{\"seconds\": %g, \"rate\": %g, \"cpu_s\": %.6f, \"errors\": %llu, "
+           "\"unanswered\": %llu, \"late\": ",
+           seconds, rate,
+           (double)(ended.tv_sec - began.tv_sec) + (double)(ended.tv_nsec - began.tv_nsec) / 1e9,
+           (unsigned long long)errors, (unsigned long long)unanswered);
+    print_histogram(&late);
+    printf(", \"classes\": {");
+    for (int k = 0; k < n_kinds; k++) {
+        printf("%s\"%s\": ", k ? ", " : "", kinds[k].name);
+        print_histogram(&total[k]);
+    }
+    printf("}}\n");
+    return fflush(stdout) == 0;
+}
+
 int main(int argc, char **argv)
 {
     if (argc < 7 || argc - 6 > CLASSES_MAX) {
@@ -406,7 +449,7 @@ int main(int argc, char **argv)
 
     struct worker *workers = calloc((size_t)threads, sizeof(*workers));
     pthread_barrier_init(&barrier, NULL, (unsigned)threads);
-    for (int i = 0; i < threads; i++) {
+    for (int i = 0; workers != NULL && i < threads; i++) {
         struct worker *w = &workers[i];
         w->rate = rate / threads;
         w->connections = connections / threads + (i < connections % threads);
@@ -414,27 +457,14 @@ int main(int argc, char **argv)
         w->conns = calloc((size_t)w->connections, sizeof(*w->conns));
         w->latency = calloc((size_t)n_kinds, sizeof(*w->latency));
         memcpy(w->kinds, kinds, sizeof(kinds));
-        if (w->conns == NULL || w->latency == NULL || pthread_create(&w->thread, NULL, run, w) != 0)
+        for (int k = 0; w->conns != NULL && k < w->connections; k++)
+            w->conns[k].fd = -1;
+        if (w->conns == NULL || w->latency == NULL)
             return 1;
     }
-    static struct histogram total[CLASSES_MAX], late;
-    uint64_t errors = 0, unanswered = 0;
-    for (int i = 0; i < threads; i++) {
-        pthread_join(workers[i].thread, NULL);
-        for (int k = 0; k < n_kinds; k++)
-            merge(&total[k], &workers[i].latency[k]);
-        merge(&late, &workers[i].late);
-        errors += workers[i].errors;
-        unanswered += workers[i].unanswered;
-    }
-    printf("{\"seconds\": %g, \"rate\": %g, \"errors\": %llu, \"unanswered\": %llu, \"late\": ",
-           seconds, rate, (unsigned long long)errors, (unsigned long long)unanswered);
-    print_histogram(&late);
-    printf(", \"classes\": {");
-    for (int k = 0; k < n_kinds; k++) {
-        printf("%s\"%s\": ", k ? ", " : "", kinds[k].name);
-        print_histogram(&total[k]);
-    }
-    printf("}}\n");
-    return 0;
+    char line[16];
+    while (workers != NULL && fgets(line, sizeof(line), stdin) != NULL)
+        if (!turn(workers, threads, rate))
+            return 1;
+    return workers == NULL;
 }

@@ -292,10 +292,11 @@ def summary(env: dict, cases: list[dict]) -> str:
             title = case["title"]
             parts += [f"## {title[0].upper()}{title[1:]}", ""]
         rate = f", {case['rate']:,.0f} requests a second" if case["kind"] == "rate" else ""
+        first = ", the front and it before all else (SCHED_FIFO)" * case.get("goes_first", False)
         parts += [
             f"`{case['case']}`: {case['answer']['bytes']:,} bytes{rate}; contestant on "
             f"{case['server_cpus']} processors, generator on {case['generator_cpus']}"
-            f"{_rounds(case)}.",
+            f"{first}{_rounds(case)}.",
             "",
             TABLES[case["kind"]](figures(case)),
             "",

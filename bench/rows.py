@@ -65,6 +65,10 @@ class Row:
     """… or a share of what a contestant reaches at most, found at the start of the case."""
     spin_share: float = 0
     """Of the requests of a mix, these spin 50 ms in Python."""
+    apart: bool = False
+    """The front, the workers and the generator have processors of their own, where there are enough
+    (kind rate); and nothing else runs on those of the front and the generator while they want them,
+    where that is permitted."""
     goals: tuple[Goal, ...] = ()
     quick: tuple[str, ...] | None = None
     """Arms of `make bench-quick`; None: all, empty: the row is left out."""
@@ -141,6 +145,7 @@ ROWS = (
         total_s=42,
         rate=20_000,
         share="two",
+        apart=True,
         goals=(Goal("p99_us", "zq@spin", "zq", 1.2, at_least=False, cores=4),),
         eligible=("zq", "nginx-cache", "dictionary"),
     ),

@@ -63,6 +63,8 @@ class Arm:
     failed: str = ""
     spinning: bool = False
     syscalls: float | None = None
+    rate: generator.Rate | None = None
+    """The generator of a constant rate, from the first round on."""
     records: list[dict] = field(default_factory=list)
 
 
@@ -80,6 +82,7 @@ class CaseRunner:
         self.request_body = b"0123456789abcdef" * (self.row.body_bytes // 16)
         self.patience = quiet.Patience(self._used_s, quiet.DEADLINE_S)
         self.page_s = 0.0
+        self.goes_first = False
 
     def run(self) -> dict:
         """The case's records, and what is known of each arm."""
@@ -185,8 +188,9 @@ class CaseRunner:
         try:
             arm.running = contestants.start(contestant, work)
             self.stack.callback(arm.running.stop)
-            if self.row.name.startswith("warm-spin") and self.placement.disjoint:
+            if self.row.apart and self.placement.disjoint:
                 arm.running.keep_apart(self.placement.server)
+                self.goes_first = process.go_first(arm.running.front_pids())
         except EXPECTED as error:
             self._fail(arm, f"did not start: {error}")
         return arm
@@ -304,10 +308,15 @@ class CaseRunner:
         port = arm.running.port
         if row.kind == "load":
             return generator.wrk(port, row, self.case.route, seconds, cpus)
-        classes = [("warm", 1 - row.spin_share, self.case.route)]
-        if row.spin_share:
-            classes.append(("cold", row.spin_share, "/spin/50"))
-        return generator.rate(port, self.rate, row.conns, seconds, cpus, classes)
+        if arm.rate is None:
+            classes = [("warm", 1 - row.spin_share, self.case.route)]
+            if row.spin_share:
+                classes.append(("cold", row.spin_share, "/spin/50"))
+            arm.rate = generator.Rate(port, self.rate, row.conns, seconds, cpus, classes)
+            self.stack.callback(arm.rate.close)
+            if self.goes_first:
+                process.go_first([arm.rate.process.pid])
+        return arm.rate.turn()
 
     @contextlib.contextmanager
     def _spin(self, arm: Arm):
@@ -451,6 +460,7 @@ class CaseRunner:
             "server_cpus": len(self.placement.server),
             "generator_cpus": len(self.placement.generator),
             "pinned": self.placement.disjoint,
+            "goes_first": self.goes_first,
             "answer": {"status": self.answer[0], "bytes": self.answer[1], "sha256": self.answer[2]},
             "arms": [
                 {

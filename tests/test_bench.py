@@ -12,7 +12,7 @@ import xml.etree.ElementTree as ET
 
 import pytest
 
-from harness import ROOT, ZQ, venv_of, workers
+from harness import ROOT, ZQ, serve, venv_of, workers
 
 sys.path.insert(0, str(ROOT))
 
@@ -492,7 +492,7 @@ COLD = Row("cold", "cold", ("zq",), app="raw", routes=("/13",), cache="cold", co
 
 
 def test_a_constant_rate_from_start_to_report(tools, tmp_path):
-    row = Row("smoke", "smoke", ("zq",), kind="rate", rate=500, conns=8, share="half")
+    row = Row("smoke", "smoke", ("zq",), kind="rate", rate=500, conns=8, share="half", apart=True)
     found, raw = run_case(row, secs=0.5, rounds=2)
     assert [arm["failed"] for arm in found["arms"]] == [""]
     assert len(found["records"]) == 2 and len(raw) == 2
@@ -501,6 +501,32 @@ def test_a_constant_rate_from_start_to_report(tools, tmp_path):
     assert record["waited_s"] > 0 and "quiet" in record
     assert record["cpu_us"] > 0 and record["latency_us"]["99"] > 0 and record["pss_kib"] > 0
     report.write_all(finished(tmp_path, found | {"goals": []}))
+
+
+def test_turns_at_a_constant_rate_share_their_connections(tools):
+    with serve("basic:app", "--limit-connections=4") as server:
+        rate = generator.Rate(
+            server.address[1], 200, 4, 0.2, os.sched_getaffinity(0), [("x", 1, "/answer?body=x")]
+        )
+        try:
+            for _ in range(2):
+                load = rate.turn()
+                assert 0 < load.requests <= 40 and (load.errors, load.unanswered) == ({}, 0)
+                assert load.cpu_s > 0
+            assert server.stop() == 0
+            with pytest.raises(RuntimeError, match="connect: Connection refused"):
+                rate.turn()
+        finally:
+            rate.close()
+
+
+def test_who_goes_first():
+    with subprocess.Popen(["sleep", "60"]) as sleeper:
+        try:
+            went = process.go_first([sleeper.pid])
+            assert went == (os.sched_getscheduler(sleeper.pid) == os.SCHED_FIFO)
+        finally:
+            sleeper.kill()
 
 
 @pytest.mark.skipif(shutil.which("wrk") is None, reason="no wrk")

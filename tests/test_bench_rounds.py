@@ -165,14 +165,15 @@ def histogram(**counts):
 def rate_text(seconds=1, **counts):
     h = histogram(**counts)
     return json.dumps(
-        {"seconds": seconds, "rate": 20, "errors": 0, "unanswered": 3, "late": histogram(_9=10)}
-        | {"classes": {"warm": h, "cold": h}}
+        {"seconds": seconds, "rate": 20, "cpu_s": 0.5, "errors": 0, "unanswered": 3}
+        | {"late": histogram(_9=10), "classes": {"warm": h, "cold": h}}
     )
 
 
 def test_rate_output():
     load = generator.parse_rate(rate_text(_4=9, _9=1))
-    assert load.requests == 20 and load.unanswered == 3 and load.late.percentile(99) == 9
+    assert load.requests == 20 and load.busy == 0.5
+    assert load.unanswered == 3 and load.late.percentile(99) == 9
     assert load.classes["cold"].summary()["99"] == 9
     assert load.latency_us["50"] == 4 and load.latency_us["mean"] == 4.5
     assert Histogram().percentile(99) == 0 and Histogram().summary()["mean"] == 0
