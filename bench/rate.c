@@ -14,12 +14,13 @@
  * Before the time begins each connection has been answered once, which is not counted: a server that
  * still accepts is not one that stalls.
  *
- * Prints one JSON object a turn, on one line: per class the requests answered, and their latencies in microseconds as
- * [no more than, how many] pairs, so that those of several runs can be added; `late`, how late
- * requests went out although a connection was idle, which is the generator's own fault;
- * `unanswered`, requests that had no answer two seconds after the last was due: they are among the
- * latencies with their age; `cpu_s`, its own CPU seconds. A status other than 200, or a connection
- * lost during the turn, is an error. Latencies are kept in 128 steps a power of two: within 0.8 %. */
+ * Prints one JSON object a turn, on one line: per class the requests answered, and their latencies
+ * in microseconds as [no more than, how many] pairs, so that those of several runs can be added;
+ * `late`, how late requests went out although a connection was idle, which is the generator's own
+ * fault; `unanswered`, requests that had no answer two seconds after the last was due: they are
+ * among the latencies with their age; `cpu_s`, its own CPU seconds. A status other than 200, or a
+ * connection lost during the turn, is an error. Latencies are kept in 128 steps a power of two:
+ * within 0.8 %. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/tcp.h>

@@ -172,7 +172,9 @@ ROWS = (
         body_bytes=1024,
     ),
     _raw("cold-stream", "streamed 100 × 1 KB, one worker", "/stream", (_beats("granian"),)),
-    _raw("cold-get-1m", "cold, raw ASGI, 1 MB, one worker", "/1m", (_beats("granian"),)),
+    _raw(
+        "cold-get-1m", "cold, raw ASGI, 1 MB, one worker", "/1m", (_beats("granian"),), total_s=21
+    ),
     _raw(
         "cold-echo-1m",
         "POST of 1 MB, echoed, one worker",
