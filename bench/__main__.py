@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 import time
 from pathlib import Path
@@ -98,6 +99,7 @@ def run(args: argparse.Namespace) -> int:
 
 def main() -> int:
     args = parser().parse_args()
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))  # stops what it started
     try:
         if args.command == "run":
             return run(args)

@@ -114,6 +114,7 @@ def _run(command: list[str], cpus, env: dict[str, str], stop_after_s: float) -> 
         process.returncode = os.waitstatus_to_exitcode(status)
     finally:
         guard.cancel()
+        process.kill()  # if the bench itself is ended
         process.stdout.close()
     text = output.decode(errors="replace")
     if process.returncode != 0:

@@ -1,6 +1,8 @@
 """bench/: how long rounds are and in which order, what they wait for, and what is added up."""
 
 import json
+import os
+import signal
 import subprocess
 import sys
 import time
@@ -177,6 +179,24 @@ def test_rate_output():
     assert load.classes["cold"].summary()["99"] == 9
     assert load.latency_us["50"] == 4 and load.latency_us["mean"] == 4.5
     assert Histogram().percentile(99) == 0 and Histogram().summary()["mean"] == 0
+
+
+def test_no_generator_outlives_the_bench(monkeypatch):
+    started = []
+
+    class Noted(subprocess.Popen):
+        def __init__(self, *args, **options):
+            super().__init__(*args, **options)
+            started.append(self)
+
+    def ended(_):
+        raise SystemExit(143)
+
+    monkeypatch.setattr(generator.subprocess, "Popen", Noted)
+    monkeypatch.setattr(generator.time, "sleep", ended)
+    with pytest.raises(SystemExit):
+        generator._run(["sleep", "60"], os.sched_getaffinity(0), {}, 1.0)
+    assert started[0].wait(10) == -signal.SIGKILL
 
 
 def test_latencies_are_added_before_a_percentile_is_taken():
