@@ -192,9 +192,9 @@ def test_no_generator_outlives_the_bench(monkeypatch):
     def ended(_):
         raise SystemExit(143)
 
-    monkeypatch.setattr(generator.subprocess, "Popen", Noted)
-    monkeypatch.setattr(generator.time, "sleep", ended)
-    with pytest.raises(SystemExit):
+    with monkeypatch.context() as patch, pytest.raises(SystemExit):
+        patch.setattr(generator.subprocess, "Popen", Noted)
+        patch.setattr(generator.time, "sleep", ended)
         generator._run(["sleep", "60"], os.sched_getaffinity(0), {}, 1.0)
     assert started[0].wait(10) == -signal.SIGKILL
 
