@@ -163,9 +163,10 @@ def command_of(
     return [render(part, values) for part in parts]
 
 
-def _values(contestant: Contestant, work: Work, run: Path, port: int) -> dict[str, object]:
-    values = work.values() | {"run": run, "port": port}
+def values_of(contestant: Contestant, work: Work, run: Path, port: int) -> dict[str, object]:
+    """What the placeholders in a contestant's command and files stand for, but `backend_port`."""
     settings = contestant.settings
+    values = work.values() | {"run": run, "port": port} | settings.get("values", {})
     values["app"] = settings.get("app", {}).get(work.app, work.app)
     for name in ("workers", "threads"):
         if name in settings:
@@ -202,7 +203,7 @@ def _start(contestant: Contestant, work: Work, running: Running, suffix: str = "
     if "backend" in contestant.settings:
         backend_port = _start(load(contestant.settings["backend"]), work, running, "-backend")
     port = probe.free_port()
-    values = _values(contestant, work, run, port) | {"backend_port": backend_port}
+    values = values_of(contestant, work, run, port) | {"backend_port": backend_port}
     for name in contestant.settings.get("files", []):
         (run / name).write_text(render((FOLDER / contestant.base / name).read_text(), values))
     command = command_of(contestant, values)

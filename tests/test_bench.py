@@ -148,6 +148,37 @@ def test_placeholders_leave_other_braces_alone():
     assert "--runtime-mode=mt" in contestants.command_of(mt, {})
 
 
+@pytest.fixture
+def values_of(tmp_path):
+    """What a contestant's placeholders stand for in work that is never done."""
+    placement = machine.place("one", [0, 1, 2, 3])
+    work = contestants.Work("finance", {}, placement, 1, "/health", tmp_path)
+
+    def values(name):
+        contestant = contestants.load(name)
+        return contestants.values_of(contestant, work, tmp_path, 80) | {"backend_port": 81}
+
+    return values
+
+
+@pytest.mark.parametrize("name", contestants.names())
+def test_every_placeholder_of_a_contestant_is_filled_in(values_of, name):
+    contestant = contestants.load(name)
+    settings = contestant.settings
+    values = values_of(name) | {"dollar": "nginx's own variable", "seconds": "the ceiling's"}
+    texts = settings.get("command", settings.get("program"))
+    for file in settings.get("files", []):
+        texts.append((contestants.FOLDER / contestant.base / file).read_text())
+    for text in texts:
+        assert not set(contestants.PLACEHOLDER.findall(text)) - set(values)
+
+
+def test_misses_wait_for_each_other_only_where_they_may_be_stored(values_of):
+    text = (contestants.FOLDER / "nginx-cache" / "nginx.conf").read_text()
+    assert "proxy_cache_lock on;" in contestants.render(text, values_of("nginx-cache"))
+    assert "proxy_cache_lock off;" in contestants.render(text, values_of("nginx-cache-all"))
+
+
 @pytest.mark.parametrize(
     ("share", "n", "server", "generator_cpus"),
     [("one", 4, 1, 3), ("half", 8, 4, 4), ("most", 4, 3, 1), ("two", 6, 2, 4)],
