@@ -136,9 +136,10 @@ void zq_http_share_places(struct zq_http_server *server, atomic_size_t *taken);
 bool zq_exchange_is_excess(struct zq_exchange *exchange);
 
 /* Content that lies in `memory`, in a piece of at least `least` bytes, goes out by reference where
- * the system can do that. For as long as clients take, also when the exchange is over, its pages
- * must not change then: whoever wants to write there again has the memory get new ones first
- * (MADV_DONTNEED). The process ignores SIGPIPE. Before the first connection. */
+ * the system can do that, and does it quicker than it copies: measured on the way. For as long as
+ * clients take, also when the exchange is over, its pages must not change then: whoever wants to
+ * write there again has the memory get new ones first (MADV_DONTNEED). The process ignores SIGPIPE.
+ * Before the first connection. */
 void zq_http_lend(struct zq_http_server *server, struct zq_slice memory, size_t least);
 
 /* From now on responses carry Connection: close and idle connections close at once. A request of

@@ -275,7 +275,7 @@ bool zq_body_is_droppable(const struct zq_http_exchange *ex);
 
 /* ---- transmit.c ---- */
 
-/* Sends `bytes` in `n` places, at most 64. Those whose bit is set in `lent` go by reference.
+/* Sends `bytes` in `n` places, at most 64. Those whose bit is set in `lent` may go by reference.
  * Returns the bytes sent: less than all when the socket is full, or broken. */
 size_t zq_transmit(struct zq_conn *conn, struct iovec *v, int n, size_t bytes, uint64_t lent);
 /* Is that content that may go by reference? */

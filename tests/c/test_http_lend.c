@@ -17,6 +17,7 @@ static unsigned spliced; /* to a socket */
 static int splice_error; /* to a socket; 0: none */
 static int refer_error, nowhere_error;
 static size_t pipe_takes; /* at most; 0: what the kernel's takes */
+static int64_t splice_us; /* what each takes */
 
 ssize_t vmsplice(int fd, const struct iovec *v, size_t n, unsigned flags)
 {
@@ -43,6 +44,7 @@ ssize_t splice(int from, off_t *from_at, int to, off_t *to_at, size_t n, unsigne
 {
     bool out = is_socket(to);
 
+    stopped_at_us += out ? splice_us : 0;
     errno = out ? splice_error : nowhere_error;
     spliced += out;
     if (errno != 0)
@@ -64,6 +66,7 @@ static int set_up_lending(void **state)
     spliced = 0;
     splice_error = refer_error = nowhere_error = 0;
     pipe_takes = 0;
+    splice_us = send_us = 0;
     for (size_t i = 0; i < SIZE; i++)
         memory[i] = big_byte(i);
     set_up(state);
@@ -252,6 +255,67 @@ static void what_was_not_taken_is_gone(void **state)
     expect_as_copied(GET("/big?1000"));
 }
 
+/* ---- where copying is quicker ---- */
+
+#define TURNS 64 /* of which two are timed */
+
+static bool goes_by_reference(void)
+{
+    unsigned before = spliced;
+
+    say(GET("/big?1000"));
+    return spliced > before;
+}
+
+static void the_quicker_way_is_taken(void **state)
+{
+    (void)state;
+    connect_pair(0);
+    splice_us = 2000;
+    for (int i = 0; i < TURNS - 1; i++)
+        assert_true(goes_by_reference());
+    assert_false(goes_by_reference());
+    for (int i = 0; i < 20 * TURNS; i++)
+        assert_int_equal(goes_by_reference(), i % TURNS == TURNS - 2);
+    splice_us = 0;
+    send_us = 1;
+    for (int i = 0; i < 20 * TURNS; i++)
+        (void)goes_by_reference();
+    for (int i = 0; i < 2 * TURNS; i++)
+        assert_int_equal(goes_by_reference(), i % TURNS != TURNS - 1);
+}
+
+/* Whatever interrupted one send is no reason to send all others another way. */
+static void one_slow_send_is_one_vote(void **state)
+{
+    (void)state;
+    connect_pair(0);
+    send_us = 1;
+    for (int i = 0; i < 20 * TURNS; i++)
+        (void)goes_by_reference();
+    send_us = 0;
+    splice_us = 1000000;
+    for (int i = 0; i < TURNS; i++)
+        (void)goes_by_reference();
+    assert_true(goes_by_reference());
+}
+
+/* The time of a send that the socket took little of says nothing. */
+static void short_sends_have_no_vote(void **state)
+{
+    (void)state;
+    connect_pair(0);
+    splice_us = 2000;
+    send_at_most = LEAST - 1;
+    for (int i = 0; i < 3 * TURNS; i++) {
+        say(GET("/big?300"));
+        for (int k = 0; k < 10; k++)
+            pump();
+    }
+    send_at_most = 0;
+    assert_true(goes_by_reference());
+}
+
 static void a_client_that_leaves_is_gone(void **state)
 {
     (void)state;
@@ -286,6 +350,9 @@ int main(void)
         LEND_TEST(without_a_way_to_refer_all_is_copied),
         LEND_TEST(what_was_not_taken_is_gone),
         LEND_TEST(a_client_that_leaves_is_gone),
+        LEND_TEST(the_quicker_way_is_taken),
+        LEND_TEST(one_slow_send_is_one_vote),
+        LEND_TEST(short_sends_have_no_vote),
     };
 
     signal(SIGPIPE, SIG_IGN);

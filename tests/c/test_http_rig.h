@@ -51,12 +51,28 @@ static struct rig {
     const char *big;  /* where what /big sends lies; NULL: it is made on the way */
 } rig;
 
+/* Time stands still but in wait_ms, so that a busy machine changes no test; those with threads of
+ * their own set `real_time`. */
+static bool real_time;
+static int64_t stopped_at_us = 1000000000;
+int clock_gettime(clockid_t clock, struct timespec *t);
+
+int clock_gettime(clockid_t clock, struct timespec *t)
+{
+    if (clock != CLOCK_MONOTONIC || real_time)
+        return (int)syscall(SYS_clock_gettime, clock, t);
+    t->tv_sec = stopped_at_us / 1000000;
+    t->tv_nsec = stopped_at_us % 1000000 * 1000;
+    return 0;
+}
+
 /* The kernel's send and sendmsg, but short when the test says so: at most so many bytes are taken,
  * and none every other time; or none at all. */
 static unsigned sends;
 static bool socket_is_full;
 static size_t send_at_most;
 static bool refuse_this_time;
+static int64_t send_us; /* what each byte takes */
 ssize_t sendmsg(int fd, const struct msghdr *message, int flags);
 
 ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
@@ -70,6 +86,8 @@ ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
         errno = EAGAIN;
         return -1;
     }
+    for (size_t i = 0; i < message->msg_iovlen; i++)
+        stopped_at_us += send_us * (int64_t)message->msg_iov[i].iov_len;
     if (send_at_most == 0)
         return syscall(SYS_sendmsg, fd, message, flags);
     refuse_this_time = !refuse_this_time;
@@ -97,21 +115,6 @@ ssize_t send(int fd, const void *p, size_t n, int flags)
     if (fd == rig.client || !(flags & MSG_DONTWAIT))
         return syscall(SYS_sendto, fd, p, n, flags, NULL, 0);
     return sendmsg(fd, &(struct msghdr){.msg_iov = &v, .msg_iovlen = 1}, flags);
-}
-
-/* Time stands still but in wait_ms, so that a busy machine changes no test; those with threads of
- * their own set `real_time`. */
-static bool real_time;
-static int64_t stopped_at_us = 1000000000;
-int clock_gettime(clockid_t clock, struct timespec *t);
-
-int clock_gettime(clockid_t clock, struct timespec *t)
-{
-    if (clock != CLOCK_MONOTONIC || real_time)
-        return (int)syscall(SYS_clock_gettime, clock, t);
-    t->tv_sec = stopped_at_us / 1000000;
-    t->tv_nsec = stopped_at_us % 1000000 * 1000;
-    return 0;
 }
 
 /* What /big sends: byte i of it. */
