@@ -409,11 +409,15 @@ void zq_conn_break(struct zq_conn *conn)
     zq_loop_defer(conn->server->loop, &conn->resume);
 }
 
-void zq_conn_close_idle(struct zq_conn *conn)
+bool zq_conn_has_unread(const struct zq_conn *conn)
 {
     char byte;
-    ssize_t n = recv(conn->io.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
-    if (n <= 0) /* nothing, or the end */
+    return recv(conn->io.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
+}
+
+void zq_conn_close_idle(struct zq_conn *conn)
+{
+    if (!zq_conn_has_unread(conn))
         zq_conn_close(conn, false);
 }
 

@@ -120,6 +120,7 @@ struct zq_http_exchange {
     bool next_is_whole;        /* its whole head was, and is taken at once */
     bool continue_pending;     /* 100 is owed when the content is asked for */
     bool client_keeps;         /* the client would send another request */
+    bool client_ends;          /* the client has said that it does not */
     bool large;                /* its head was: the arena's first block is not worth keeping */
     enum zq_trailers trailers; /* of a chunked body */
     size_t fields_max;
@@ -178,6 +179,7 @@ void zq_conn_close(struct zq_conn *conn, bool reset); /* reset: RST, what is uns
 void zq_conn_break(struct zq_conn *conn);
 /* Closes a connection without a request, unless one is waiting in its socket. */
 void zq_conn_close_idle(struct zq_conn *conn);
+bool zq_conn_has_unread(const struct zq_conn *conn); /* bytes of the client's in the socket */
 /* Input that waits may go on now. */
 void zq_conn_resume(struct zq_conn *conn);
 void zq_conn_go_idle(struct zq_conn *conn);
@@ -307,6 +309,8 @@ void zq_respond_error(struct zq_http_exchange *ex, unsigned status, int retry_af
 /* ---- linger.c ---- */
 
 void zq_linger_start(struct zq_conn *conn);
+/* The client has said that it sends nothing more: closes at once if nothing has come. */
+void zq_linger_if_unread(struct zq_conn *conn);
 size_t zq_linger_feed(struct zq_conn *conn, struct zq_slice input);
 
 #endif

@@ -71,6 +71,7 @@ void zq_exchange_complete(struct zq_http_exchange *ex)
 {
     struct zq_conn *conn = ex->conn;
     bool keep = ex->keep;
+    bool client_ends = ex->client_ends && ex->pub.body_done && !ex->followed && !ex->refused;
     report(ex, ex->outcome);
     if (keep && !ex->pub.body_done) {
         start_discarding(conn);
@@ -79,6 +80,8 @@ void zq_exchange_complete(struct zq_http_exchange *ex)
     detach(ex);
     if (keep)
         zq_conn_go_idle(conn);
+    else if (client_ends)
+        zq_linger_if_unread(conn);
     else
         zq_linger_start(conn);
 }

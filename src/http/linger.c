@@ -4,7 +4,10 @@
  * overtake the answer. So only our half is closed, and what the client is still sending is read and
  * dropped until it closes, too. A client that writes all of a large body before it reads must be
  * let finish, or its write fails and it never looks at the 413: so the bound on bytes is generous
- * (dropping costs no memory), and the one on time counts from the last byte. */
+ * (dropping costs no memory), and the one on time counts from the last byte.
+ *
+ * A client that said close itself must not send anything behind that request (RFC 9112 9.6), so
+ * when that was read whole, there is nothing to wait for. */
 #include "connection.h"
 
 #include <sys/socket.h>
@@ -25,6 +28,14 @@ void zq_linger_start(struct zq_conn *conn)
     }
     conn->linger_until_ms = zq_conn_now(conn) + TOTAL_MS;
     zq_conn_timeout(conn, IDLE_MS);
+}
+
+void zq_linger_if_unread(struct zq_conn *conn)
+{
+    if (conn->in.n > 0 || zq_conn_has_unread(conn))
+        zq_linger_start(conn);
+    else
+        zq_conn_close(conn, false);
 }
 
 size_t zq_linger_feed(struct zq_conn *conn, struct zq_slice input)

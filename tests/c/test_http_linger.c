@@ -1,5 +1,6 @@
 /* src/http/linger.c: answers that must reach a client, over TCP, with a client that blocks in a
  * thread of its own. */
+#include "http/connection.h"
 #include "test_http_rig.h"
 
 #include <pthread.h>
@@ -146,6 +147,56 @@ static void lingering_is_bounded(void **state)
     assert_string_equal(c.answer, LAST_HELLO); /* and still has it */
 }
 
+#define THE_LAST "GET /hello HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
+
+/* RFC 9112 9.6: a client that sends close MUST NOT send further requests on that connection. */
+static void nobody_lingers_for_a_client_that_said_close(void **state)
+{
+    static const char *const last[] = {
+        THE_LAST,
+        "GET /hello HTTP/1.0\r\n\r\n",
+        "POST /echo HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 2\r\n\r\nab",
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ZQ_ARRAY_SIZE(last); i++) {
+        connect_pair(0);
+        say(last[i]);
+        assert_memory_equal(heard_text(), "HTTP/1.1 200 OK\r\n", 17);
+        assert_true(rig.hung_up);
+        assert_int_equal(zq_http_connections(rig.server), 0);
+    }
+}
+
+/* One that did is not punished: a reset could take the answer from it. */
+static void a_client_that_said_close_and_went_on_is_lingered_for(void **state)
+{
+    static char more[ZQ_SCRATCH_SIZE + 1000];
+
+    (void)state;
+    connect_pair(0);
+    say(THE_LAST GET("/hello"));
+    hear(LAST_HELLO);
+    assert_int_equal(zq_http_connections(rig.server), 1);
+
+    memset(more, 'x', sizeof(more));
+    memcpy(more, THE_LAST, strlen(THE_LAST));
+    connect_pair(0);
+    assert_int_equal(send(rig.client, more, sizeof(more), MSG_DONTWAIT), sizeof(more));
+    hear(LAST_HELLO);
+    assert_int_equal(zq_http_connections(rig.server), 1);
+}
+
+/* Not even with content that was not read when it was answered. */
+static void an_early_answer_waits_for_the_rest_of_the_last_request(void **state)
+{
+    (void)state;
+    connect_pair(0);
+    say(POST("/hello", "Connection: close\r\nContent-Length: 100\r\n", "some"));
+    hear(LAST_HELLO);
+    assert_int_equal(zq_http_connections(rig.server), 1);
+}
+
 static void a_close_delimited_response_that_is_cut_ends_in_a_reset(void **state)
 {
     struct blocking_client c = {.head = "GET /abort HTTP/1.0\r\n\r\n"};
@@ -177,6 +228,9 @@ int main(void)
         TEST(a_413_reaches_a_client_that_is_still_sending),
         TEST(an_early_answer_reaches_a_client_that_is_still_sending),
         TEST(lingering_is_bounded),
+        TEST(nobody_lingers_for_a_client_that_said_close),
+        TEST(a_client_that_said_close_and_went_on_is_lingered_for),
+        TEST(an_early_answer_waits_for_the_rest_of_the_last_request),
         TEST(a_close_delimited_response_that_is_cut_ends_in_a_reset),
         TEST(a_half_closing_blocking_client_is_answered),
     };
