@@ -278,8 +278,11 @@ bool zq_body_is_droppable(const struct zq_http_exchange *ex);
 /* ---- transmit.c ---- */
 
 /* Sends `bytes` in `n` places, at most 64. Those whose bit is set in `lent` may go by reference.
- * Returns the bytes sent: less than all when the socket is full, or broken. */
-size_t zq_transmit(struct zq_conn *conn, struct iovec *v, int n, size_t bytes, uint64_t lent);
+ * With `more`, the end of it waits for what is sent next, or for the end of the connection: that is
+ * then in the same segment. Returns the bytes sent: less than all when the socket is full, or
+ * broken. */
+size_t zq_transmit(struct zq_conn *conn, struct iovec *v, int n, size_t bytes, uint64_t lent,
+                   bool more);
 /* Is that content that may go by reference? */
 bool zq_may_lend(const struct zq_http_server *server, const void *p, size_t n);
 void zq_lend_free(struct zq_lend *lend); /* NULL is fine */

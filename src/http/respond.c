@@ -46,20 +46,22 @@ static void made_progress(struct zq_http_exchange *ex, size_t n)
     ex->write_deadline_ms = 0; /* it starts anew */
 }
 
-/* What waits goes first, in the same call. Returns the bytes of `vec` that were sent. */
-static size_t send_vec(struct zq_http_exchange *ex, struct vec *vec)
+/* What waits goes first, in the same call. `parting`: what follows is the end of the connection.
+ * Returns the bytes of `vec` that were sent. */
+static size_t send_vec(struct zq_http_exchange *ex, struct vec *vec, bool parting)
 {
     struct zq_conn *conn = ex->conn;
     size_t waiting = conn->out.n;
     if (conn->broken)
         return 0;
     if (waiting == 0) {
-        size_t sent = zq_transmit(conn, vec->v + 1, vec->n - 1, vec->bytes, vec->lent >> 1);
+        size_t sent =
+            zq_transmit(conn, vec->v + 1, vec->n - 1, vec->bytes, vec->lent >> 1, parting);
         made_progress(ex, sent);
         return sent;
     }
     vec->v[0] = (struct iovec){zq_buf_data(&conn->out), waiting};
-    size_t sent = zq_transmit(conn, vec->v, vec->n, waiting + vec->bytes, vec->lent);
+    size_t sent = zq_transmit(conn, vec->v, vec->n, waiting + vec->bytes, vec->lent, parting);
     size_t first = sent < waiting ? sent : waiting;
     made_progress(ex, sent);
     zq_buf_consume(&conn->out, first);
@@ -74,7 +76,7 @@ bool zq_respond_drain(struct zq_http_exchange *ex)
     struct vec vec;
     vec_init(&vec);
     if (ex->conn->out.n > 0)
-        send_vec(ex, &vec);
+        send_vec(ex, &vec, false);
     return ex->conn->out.n == 0;
 }
 
@@ -220,7 +222,7 @@ static bool send_once(struct zq_http_exchange *ex, struct vec *vec, struct curso
     if (last && may_join(ex, vec))
         join(ex->conn, vec);
     else if (vec->bytes > 0)
-        sent = send_vec(ex, vec);
+        sent = send_vec(ex, vec, last && !ex->keep);
     size_t taken = sent > framing ? sent - framing : 0;
     if (taken > content)
         taken = content;

@@ -194,7 +194,8 @@ static int alike(uint64_t lent, int n)
     return others != 0 ? __builtin_ctzll(others) : n;
 }
 
-static size_t transmit(struct zq_conn *conn, struct iovec *v, int n, size_t bytes, uint64_t lent)
+static size_t transmit(struct zq_conn *conn, struct iovec *v, int n, size_t bytes, uint64_t lent,
+                       bool more)
 {
     size_t all = 0;
 
@@ -203,7 +204,7 @@ static size_t transmit(struct zq_conn *conn, struct iovec *v, int n, size_t byte
         size_t these = k < n ? zq_iov_bytes(v, k) : bytes - all;
         ssize_t sent;
         do {
-            sent = send_alike(conn, v, k, these, lent & 1, k < n);
+            sent = send_alike(conn, v, k, these, lent & 1, more || k < n);
         } while (sent < 0 && errno == EINTR);
         if (sent < 0 && errno != EAGAIN && errno != ENOBUFS)
             zq_conn_break(conn);
@@ -241,10 +242,10 @@ static void vote(struct zq_lend *lend, uint64_t us, uint64_t bytes)
 }
 
 static size_t transmit_timed(struct zq_conn *conn, struct iovec *v, int n, size_t bytes,
-                             uint64_t lent)
+                             uint64_t lent, bool more)
 {
     int64_t began = zq_now_us();
-    size_t sent = transmit(conn, v, n, bytes, lent);
+    size_t sent = transmit(conn, v, n, bytes, lent, more);
     uint64_t us = (uint64_t)(zq_now_us() - began);
     struct zq_lend *lend = conn->server->lend;
 
@@ -257,14 +258,15 @@ static size_t transmit_timed(struct zq_conn *conn, struct iovec *v, int n, size_
     return sent;
 }
 
-size_t zq_transmit(struct zq_conn *conn, struct iovec *v, int n, size_t bytes, uint64_t lent)
+size_t zq_transmit(struct zq_conn *conn, struct iovec *v, int n, size_t bytes, uint64_t lent,
+                   bool more)
 {
     struct zq_lend *lend = conn->server->lend;
 
     if (lent == 0 || lend == NULL)
-        return transmit(conn, v, n, bytes, 0);
+        return transmit(conn, v, n, bytes, 0, more);
     unsigned turn = lend->turn++ % ROUND;
     if (turn >= REFERRED)
-        return transmit_timed(conn, v, n, bytes, turn == COPIED ? 0 : lent);
-    return transmit(conn, v, n, bytes, lend->votes < 0 ? 0 : lent);
+        return transmit_timed(conn, v, n, bytes, turn == COPIED ? 0 : lent, more);
+    return transmit(conn, v, n, bytes, lend->votes < 0 ? 0 : lent, more);
 }

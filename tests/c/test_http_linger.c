@@ -197,6 +197,45 @@ static void an_early_answer_waits_for_the_rest_of_the_last_request(void **state)
     assert_int_equal(zq_http_connections(rig.server), 1);
 }
 
+static bool waits_for_the_end(const char *request)
+{
+    connect_pair(0);
+    say(request);
+    assert_memory_equal(heard_text(), "HTTP/1.1 200 OK\r\n", 17);
+    return (send_flags & MSG_MORE) != 0;
+}
+
+/* The last bytes and the end of the connection are one segment; whatever else is sent leaves at
+ * once. */
+static void the_end_of_the_connection_goes_with_the_last_bytes(void **state)
+{
+    (void)state;
+    assert_true(waits_for_the_end(THE_LAST));
+    assert_true(waits_for_the_end("GET /hello HTTP/1.0\r\n\r\n"));
+    assert_true(waits_for_the_end("GET /chunks?5000 HTTP/1.0\r\n\r\n"));
+    assert_true(waits_for_the_end(GET("/hello?close")));
+    assert_true(waits_for_the_end(GET("/hello") THE_LAST));
+    assert_false(waits_for_the_end(GET("/hello")));
+    assert_false(waits_for_the_end(GET("/chunks?5000")));
+    assert_false(waits_for_the_end("GET /hello HTTP/1.0\r\nConnection: keep-alive\r\n\r\n"));
+}
+
+/* With a rest that the socket did not take at first, too. */
+static void a_rest_is_not_kept_back(void **state)
+{
+    (void)state;
+    for (size_t most = 1; most < 100; most++) {
+        connect_pair(0);
+        send_at_most = most;
+        say(THE_LAST);
+        for (int i = 0; i < 500 && !rig.hung_up; i++)
+            pump();
+        send_at_most = 0;
+        hear(LAST_HELLO);
+        assert_true(rig.hung_up);
+    }
+}
+
 static void a_close_delimited_response_that_is_cut_ends_in_a_reset(void **state)
 {
     struct blocking_client c = {.head = "GET /abort HTTP/1.0\r\n\r\n"};
@@ -231,6 +270,8 @@ int main(void)
         TEST(nobody_lingers_for_a_client_that_said_close),
         TEST(a_client_that_said_close_and_went_on_is_lingered_for),
         TEST(an_early_answer_waits_for_the_rest_of_the_last_request),
+        TEST(the_end_of_the_connection_goes_with_the_last_bytes),
+        TEST(a_rest_is_not_kept_back),
         TEST(a_close_delimited_response_that_is_cut_ends_in_a_reset),
         TEST(a_half_closing_blocking_client_is_answered),
     };

@@ -69,6 +69,7 @@ int clock_gettime(clockid_t clock, struct timespec *t)
 /* The kernel's send and sendmsg, but short when the test says so: at most so many bytes are taken,
  * and none every other time; or none at all. */
 static unsigned sends;
+static int send_flags; /* of the last */
 static bool socket_is_full;
 static size_t send_at_most;
 static bool refuse_this_time;
@@ -82,6 +83,7 @@ ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
     size_t left = send_at_most;
     assert_true(message->msg_iovlen <= ZQ_ARRAY_SIZE(v));
     sends++;
+    send_flags = flags;
     if (socket_is_full) {
         errno = EAGAIN;
         return -1;
