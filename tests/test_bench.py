@@ -149,8 +149,9 @@ def test_placeholders_leave_other_braces_alone():
 
 
 @pytest.fixture
-def values_of(tmp_path):
+def values_of(monkeypatch, tmp_path):
     """What a contestant's placeholders stand for in work that is never done."""
+    monkeypatch.setattr(contestants, "tool", lambda name: name)
     placement = machine.place("one", [0, 1, 2, 3])
     work = contestants.Work("finance", {}, placement, 1, "/health", tmp_path)
 
