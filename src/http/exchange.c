@@ -71,7 +71,10 @@ void zq_exchange_complete(struct zq_http_exchange *ex)
 {
     struct zq_conn *conn = ex->conn;
     bool keep = ex->keep;
-    bool client_ends = ex->client_ends && ex->pub.body_done && !ex->followed && !ex->refused;
+    /* While draining, the process may end with its last connection, before the client has it all.
+     */
+    bool client_ends = ex->client_ends && ex->pub.body_done && !ex->followed && !ex->refused &&
+                       !conn->server->draining;
     report(ex, ex->outcome);
     if (keep && !ex->pub.body_done) {
         start_discarding(conn);

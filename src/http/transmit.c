@@ -223,8 +223,8 @@ static size_t transmit(struct zq_conn *conn, struct iovec *v, int n, size_t byte
  * what memory and caches make of it (between 1.7 times as much and three quarters). So of each
  * round of sends one goes by reference and the next is copied, and what took less time a byte has a
  * vote; a majority decides how the others go. One vote is little: whatever interrupts a send counts
- * once. */
-#define ROUND 64
+ * once. A prime, so that no pattern of long and short sends gives one kind the longer ones. */
+#define ROUND 61
 #define REFERRED (ROUND - 2)
 #define COPIED (ROUND - 1)
 #define MAJORITY_MAX 8

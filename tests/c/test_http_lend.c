@@ -257,7 +257,7 @@ static void what_was_not_taken_is_gone(void **state)
 
 /* ---- where copying is quicker ---- */
 
-#define TURNS 64 /* of which two are timed */
+#define TURNS 61 /* of which two are timed */
 
 static bool goes_by_reference(void)
 {

@@ -168,6 +168,18 @@ static void nobody_lingers_for_a_client_that_said_close(void **state)
     }
 }
 
+/* The process may end with its last connection: the client is to have the answer by then. */
+static void a_server_that_drains_lingers(void **state)
+{
+    (void)state;
+    connect_pair(0);
+    say("GET /hello HTTP/1.1\r\n");
+    zq_http_drain(rig.server, NULL);
+    say("Host: a\r\nConnection: close\r\n\r\n");
+    hear(LAST_HELLO);
+    assert_int_equal(zq_http_connections(rig.server), 1);
+}
+
 /* One that did is not punished: a reset could take the answer from it. */
 static void a_client_that_said_close_and_went_on_is_lingered_for(void **state)
 {
@@ -268,6 +280,7 @@ int main(void)
         TEST(an_early_answer_reaches_a_client_that_is_still_sending),
         TEST(lingering_is_bounded),
         TEST(nobody_lingers_for_a_client_that_said_close),
+        TEST(a_server_that_drains_lingers),
         TEST(a_client_that_said_close_and_went_on_is_lingered_for),
         TEST(an_early_answer_waits_for_the_rest_of_the_last_request),
         TEST(the_end_of_the_connection_goes_with_the_last_bytes),
