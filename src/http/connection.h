@@ -119,8 +119,8 @@ struct zq_http_exchange {
     bool followed;             /* part of the next request was read with it */
     bool next_is_whole;        /* its whole head was, and is taken at once */
     bool continue_pending;     /* 100 is owed when the content is asked for */
-    bool client_keeps;         /* the client would send another request */
-    bool client_ends;          /* the client has said that it does not */
+    bool client_keeps;         /* the client may send another request: else it has said close */
+    bool closes;               /* the server closes behind it (zq_exchange_close_after) */
     bool large;                /* its head was: the arena's first block is not worth keeping */
     enum zq_trailers trailers; /* of a chunked body */
     size_t fields_max;

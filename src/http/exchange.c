@@ -71,9 +71,8 @@ void zq_exchange_complete(struct zq_http_exchange *ex)
 {
     struct zq_conn *conn = ex->conn;
     bool keep = ex->keep;
-    /* While draining, the process may end with its last connection, before the client has it all.
-     */
-    bool client_ends = ex->client_ends && ex->pub.body_done && !ex->followed && !ex->refused &&
+    /* While draining, the process may end with its last connection, before the client has all. */
+    bool client_ends = !ex->client_keeps && ex->pub.body_done && !ex->followed && !ex->refused &&
                        !conn->server->draining;
     report(ex, ex->outcome);
     if (keep && !ex->pub.body_done) {
@@ -116,7 +115,6 @@ void zq_exchange_refuse(struct zq_http_exchange *ex, unsigned status, enum zq_ex
     }
     ex->outcome = end;
     ex->refused = true;
-    ex->client_keeps = false; /* where the next request would begin is not known */
     zq_respond_error(ex, status, 0, ex->conn->server->handler->refused_as);
 }
 
@@ -211,7 +209,7 @@ struct zq_http_server *zq_exchange_server(struct zq_exchange *exchange)
 
 void zq_exchange_close_after(struct zq_exchange *exchange)
 {
-    zq_exchange_of(exchange)->client_keeps = false;
+    zq_exchange_of(exchange)->closes = true;
 }
 
 void zq_exchange_abort(struct zq_exchange *exchange)

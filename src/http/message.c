@@ -209,7 +209,6 @@ unsigned zq_message_check(struct zq_http_exchange *ex)
         look_at(&f, &request->fields.v[i]);
     /* RFC 9112 9.3: 1.1 goes on unless told not to, 1.0 only on request. */
     ex->client_keeps = !f.close && (request->version_minor > 0 || f.keep_alive);
-    ex->client_ends = !ex->client_keeps;
     unsigned status = check_framing(ex, &f);
     if (status == 0)
         status = check_target(ex, &f);

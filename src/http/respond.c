@@ -297,8 +297,9 @@ static void choose_framing(struct zq_http_exchange *ex, const struct zq_response
     } else {
         ex->framing = request->version_minor > 0 ? ZQ_FRAMING_CHUNKED : ZQ_FRAMING_CLOSE;
     }
-    ex->keep = ex->client_keeps && !head->close && ex->framing != ZQ_FRAMING_CLOSE &&
-               zq_body_is_droppable(ex) && !is_last(ex);
+    /* Behind what was refused, where the next request would begin is not known. */
+    ex->keep = ex->client_keeps && !ex->refused && !ex->closes && !head->close &&
+               ex->framing != ZQ_FRAMING_CLOSE && zq_body_is_droppable(ex) && !is_last(ex);
 }
 
 /* RFC 9110 8.6: none with 204; with 304 only that of the 200, which 0 hardly is. */
