@@ -124,7 +124,10 @@ def test_an_answer_to_ping_says_that_blocks_are_back(link):
         stream.shared(bytes(Memory.BLOCK_BYTES))
     assert link.ping() == 1
     assert link.memory.taken(Memory.TO_WORKER) == []
-    stream.cancel()
+    assert link.get("/step").body == b"{}"  # the application takes it after all
+    stream.body(b"", END)
+    assert link.get("/step").body == b"{}"
+    assert json.loads(stream.response().body) == {"size": wirelib.REQUEST_WINDOW}
 
 
 def test_an_upload_in_both_kinds_of_frames(link):
